@@ -1,0 +1,91 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+
+namespace assay {
+namespace {
+
+/// Passes taps on while it checks the contract: right shape, once, and none forgotten.
+class CheckedSink : public TapSink {
+ public:
+  CheckedSink(const Plan& plan, TapSink& inner, int tokens, int logit_rows)
+      : TapSink(inner.layers()), plan_(plan), inner_(inner), tokens_(tokens), logit_rows_(logit_rows) {
+    for (const TapId id : all_taps(plan))
+      if (inner.wants(id.tap, id.layer)) want(id);
+  }
+
+  void take(TapId id, Rows<const float> rows) override {
+    if (error_) return;
+    const int expected_rows = id.tap == Tap::logits ? logit_rows_ : tokens_;
+    const int expected_cols = columns(plan_, id);
+    if (std::find(seen_.begin(), seen_.end(), id) != seen_.end()) {
+      error_ = Failure{Failure::bad_output, "engine", id.name(), "once", "a second time"};
+    } else if (rows.rows != expected_rows || rows.cols != expected_cols) {
+      error_ = Failure{Failure::bad_output, "engine", id.name(), shape(expected_rows, expected_cols), shape(rows.rows, rows.cols)};
+    } else {
+      seen_.push_back(id);
+      inner_.take(id, rows);
+    }
+  }
+
+  Result<void> finish() const {
+    if (error_) return fail(*error_);
+    for (const TapId id : all_taps(plan_))
+      if (wants(id.tap, id.layer) && std::find(seen_.begin(), seen_.end(), id) == seen_.end())
+        return fail({Failure::bad_output, "engine", id.name(), "offered once", "never"});
+    return {};
+  }
+
+ private:
+  static std::string shape(int rows, int cols) { return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]"; }
+
+  const Plan& plan_;
+  TapSink& inner_;
+  int tokens_, logit_rows_;
+  std::vector<TapId> seen_;
+  std::optional<Failure> error_;
+};
+
+Result<void> check(const Plan& plan, const Forward& call) {
+  const auto bad = [](std::string field, std::string expected, std::string found) {
+    return fail({Failure::bad_input, "forward", std::move(field), std::move(expected), std::move(found)});
+  };
+  if (call.ids.rows < 1 || call.ids.cols < 1) return bad("input_ids", "[B, T] with at least one token", "none");
+  for (const std::int64_t id : call.ids.all())
+    if (id < 0 || id >= plan.vocab)
+      if (std::find(plan.placeholder_ids.begin(), plan.placeholder_ids.end(), id) == plan.placeholder_ids.end())
+        return bad("input_ids", "ids from 0 to " + std::to_string(plan.vocab - 1), std::to_string(id));
+  if (!call.mask.empty() && (call.mask.rows != call.ids.rows || call.mask.cols < call.ids.cols))
+    return bad("attention_mask", "[" + std::to_string(call.ids.rows) + ", cached + " + std::to_string(call.ids.cols) + "]",
+               "[" + std::to_string(call.mask.rows) + ", " + std::to_string(call.mask.cols) + "]");
+  if (call.logit_rows < 0 || call.logit_rows > call.ids.cols)
+    return bad("logit_rows", "0 to " + std::to_string(call.ids.cols), std::to_string(call.logit_rows));
+  return {};
+}
+
+}  // namespace
+
+Result<void> Session::forward(const Forward& call, TapSink& taps) {
+  ASSAY_CHECK(check(plan_, call));
+  const int logit_rows = call.ids.rows * (call.logit_rows == 0 ? call.ids.cols : call.logit_rows);
+  CheckedSink checked(plan_, taps, call.ids.rows * call.ids.cols, logit_rows);
+  ASSAY_CHECK(do_forward(call, checked));
+  return checked.finish();
+}
+
+Result<void> Session::step(TapId tap, std::span<const NamedTensor> inputs, TapSink& taps) {
+  if (!exists(plan_, tap)) return fail({Failure::bad_input, "step", tap.name(), "a tap of this model", ""});
+  return do_step(tap, inputs, taps);
+}
+
+Result<void> Session::truncate(std::span<const int> keep) { return do_truncate(keep); }
+
+Result<void> Session::do_step(TapId, std::span<const NamedTensor>, TapSink&) {
+  return fail({Failure::unsupported, "engine", "step", "", ""});
+}
+
+Result<void> Session::do_truncate(std::span<const int>) {
+  return fail({Failure::unsupported, "engine", "truncate", "", ""});
+}
+
+}  // namespace assay

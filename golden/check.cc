@@ -1,0 +1,152 @@
+// A golden in the repository as a whole, and its plan. Its cases: check_cases.cc; its checkpoint: check_weights.cc.
+#include "golden/check.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <sstream>
+#include <system_error>
+
+#include "base/error_stats.h"
+#include "base/sha256.h"
+
+namespace assay {
+namespace fs = std::filesystem;
+namespace {
+
+/// SHA-256 over the sorted lines "<path below the folder> <sha256>\n", as golden/generate/digest.py has it.
+Result<std::string> folder_sha256(const fs::path& folder) {
+  std::set<std::string> lines;
+  std::error_code error;
+  fs::recursive_directory_iterator walk(folder, error), end;
+  for (; !error && walk != end; walk.increment(error)) {
+    if (!walk->is_regular_file(error)) continue;
+    ASSAY_TRY(hash, sha256_file(walk->path()));
+    lines.insert(walk->path().lexically_relative(folder).generic_string() + " " + hash + "\n");
+  }
+  if (error) return fail({Failure::io, folder.string(), "", "a readable folder", error.message()});
+  std::string text;
+  for (const std::string& line : lines) text += line;
+  return sha256_hex(std::as_bytes(std::span(text)));
+}
+
+std::string text(const std::string& value) { return value; }
+template <class T>
+std::string text(const T& value) {
+  std::ostringstream out;
+  out.precision(9);
+  out << value;
+  return out.str();
+}
+
+/// Collects fields that differ.
+class Facts {
+ public:
+  Facts(std::vector<Finding>& findings, std::string at) : findings_(findings), at_(std::move(at)) {}
+
+  template <class T>
+  void same(std::string_view field, const T& golden, const T& plan) {
+    if (!(golden == plan))
+      findings_.push_back(
+          {at_ + "@" + std::string(field), "transformers has " + text(golden) + ", the plan has " + text(plan)});
+  }
+
+ private:
+  std::vector<Finding>& findings_;
+  std::string at_;
+};
+
+std::string name_of(Blocks blocks) {
+  switch (blocks) {
+    case Blocks::causal: return "causal";
+    case Blocks::inside_window: return "inside_window";
+    case Blocks::beyond_window: return "beyond_window";
+  }
+  return "";
+}
+
+void check_layer(const GoldenLayer& golden, const LayerPlan& plan, const std::string& at,
+                 std::vector<Finding>& findings) {
+  Facts facts(findings, at);
+  facts.same("attention", golden.attention, std::string(plan.window > 0 ? "sliding" : "full"));
+  facts.same("head_dim", golden.head_dim, plan.head_dim);
+  facts.same("q_heads", golden.q_heads, plan.q_heads);
+  facts.same("kv_heads", golden.kv_heads, plan.kv_heads);
+  facts.same("window", golden.window, plan.window);
+  facts.same("donor", golden.donor, plan.kv.layer);
+  facts.same("value_is_key", golden.value_is_key, plan.value_is_key);
+  facts.same("ffn_width", golden.ffn_width, plan.ffn_width);
+  facts.same("ple_width", golden.ple_width, plan.ple_width);
+  const Experts experts = plan.experts.value_or(Experts{});
+  facts.same("experts", golden.experts, experts.count);
+  facts.same("experts_used", golden.experts_used, experts.used);
+  facts.same("expert_width", golden.expert_width, experts.width);
+  facts.same("inv_freq length", golden.inv_freq.size(), plan.rope.inv_freq.size());
+  for (std::size_t i = 0; i < std::min(golden.inv_freq.size(), plan.rope.inv_freq.size()); ++i) {
+    if (ulp_distance(golden.inv_freq[i], plan.rope.inv_freq[i]) <= 1) continue;
+    facts.same("inv_freq[" + std::to_string(i) + "]", golden.inv_freq[i], plan.rope.inv_freq[i]);
+    break;  // the first tells the rest
+  }
+}
+
+}  // namespace
+
+std::vector<Finding> check_plan(const GoldenInfo& info, const Plan& plan) {
+  std::vector<Finding> findings;
+  Facts facts(findings, "/plan");
+  facts.same("hidden", info.hidden, plan.hidden);
+  facts.same("vocab", info.vocab, plan.vocab);
+  facts.same("softcap", float(info.softcap), plan.softcap);
+  facts.same("rms_norm_eps", float(info.rms_norm_eps), plan.eps);
+  facts.same("layers", info.layers.size(), plan.layers.size());
+  for (std::size_t i = 0; i < std::min(info.layers.size(), plan.layers.size()); ++i) {
+    const std::string at = std::string("/plan/layer.") + (i < 10 ? "0" : "") + std::to_string(i);
+    check_layer(info.layers[i], plan.layers[i], at, findings);
+    // A block inside the window is the sliding layers' affair: full ones stay causal.
+    const bool none = info.blocks == name_of(Blocks::inside_window) && info.layers[i].window == 0;
+    Facts(findings, at).same("blocks", none ? name_of(Blocks::causal) : info.blocks, name_of(plan.layers[i].blocks));
+  }
+  return findings;
+}
+
+std::vector<Finding> check_golden(const fs::path& data, const GoldenEntry& entry) {
+  std::vector<Finding> findings;
+  const auto add = [&](std::vector<Finding> more) {
+    std::move(more.begin(), more.end(), std::back_inserter(findings));
+  };
+  const auto unread = [&](const Failure& failure) { findings.push_back({failure.where, failure.message()}); };
+  if (auto hashed = check_manifest(data, entry.name); !hashed) {
+    unread(hashed.error());
+    return findings;  // HDF5 opens no file that nobody vouches for
+  }
+  const auto golden = Golden::open(entry.file);
+  if (!golden) unread(golden.error());
+  const auto checkpoint = Checkpoint::open(entry.checkpoint);
+  if (!checkpoint) unread(checkpoint.error());
+  if (!golden || !checkpoint) return findings;
+
+  const GoldenInfo& info = golden->info();
+  if (const auto hash = folder_sha256(entry.checkpoint); !hash)
+    unread(hash.error());
+  else if (*hash != info.checkpoint_sha256)
+    findings.push_back({"/@checkpoint_sha256", "is not the hash of " + entry.checkpoint.string() + ": " + *hash});
+  if (info.dtype != "float32") findings.push_back({"/@dtype", "is " + info.dtype + ", not float32"});
+  add(check_plan(info, checkpoint->plan));
+  add(check_weights(*checkpoint));
+  if (info.layers.size() != checkpoint->plan.layers.size() || info.vocab != checkpoint->plan.vocab) return findings;
+
+  std::vector<GoldenCase> cases;
+  for (const std::string& name : info.cases) {
+    auto loaded = golden->load(name);
+    if (!loaded) {
+      unread(loaded.error());
+      continue;
+    }
+    add(check_case(checkpoint->plan, *loaded));
+    cases.push_back(*std::move(loaded));
+  }
+  add(check_cases(checkpoint->plan, cases));
+  return findings;
+}
+
+}  // namespace assay

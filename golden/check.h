@@ -1,0 +1,40 @@
+// What makes a golden fit to judge by: whole, in step with the C++ plan and the tap table, quiet enough, and not
+// vacuous. A golden that some wrong engine could pass is reported here. Not here: reading it (store.h), judging
+// engines.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "golden/store.h"
+#include "model/checkpoint.h"
+
+namespace assay {
+
+struct Finding {
+  std::string at;    ///< `/cases/short/taps/text.norm`, `/plan/layer.03`, a file, or a tensor of the checkpoint
+  std::string what;  ///< one sentence
+};
+
+/// Everything below, and the manifest, for a golden in the repository. What cannot be read is a finding too.
+std::vector<Finding> check_golden(const std::filesystem::path& data, const GoldenEntry& golden);
+
+/// The facts that transformers resolved against our plan, field by field; inverse frequencies within one ULP.
+std::vector<Finding> check_plan(const GoldenInfo& info, const Plan& plan);
+
+/// One case by itself: taps with their shapes and the rows that teacher forcing needs, paths, noise, margins, no NaN,
+/// nothing that zeros would pass, rows that differ, outputs that agree with the taps. Taps that no teacher forcing
+/// starts from may be left to other cases.
+std::vector<Finding> check_case(const Plan& plan, const GoldenCase& golden);
+
+/// All cases of a golden together: every tap is in some case, and for each some case must tell it from its op's own
+/// input and from the same tap of every other layer, and somewhere the generated ids must vary.
+std::vector<Finding> check_cases(const Plan& plan, std::span<const GoldenCase> cases);
+
+/// Weights that are drawn away from what transformers initialises them to: no constant tensor or row, no scalar that is
+/// 0 or 1, no two equal experts, rows or tensors.
+std::vector<Finding> check_weights(const Checkpoint& checkpoint);
+
+}  // namespace assay

@@ -1,0 +1,55 @@
+"""The command line of the generator; `python -m generate --help` from golden/."""
+
+import argparse
+from pathlib import Path
+
+from . import make, taps
+from .load import deterministic
+from .specs import SPECS
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+
+
+def main():
+    """Parses the verb and runs it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m generate",
+        description="Runs transformers and writes goldens. Start it in golden/, with generate/requirements.txt installed.",
+        epilog="example: python -m generate make --only e2b-tails")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verb = verbs.add_parser("make", help="regenerate every golden, bit for bit, and the manifest")
+    verb.add_argument("--only", help="names, comma-separated: " + ",".join(SPECS))
+    verb.add_argument("--out", default=str(DATA), help="where to (default: golden/data)")
+    verb.add_argument("--no-expose", action="store_true", help="skip the slow check that each parameter shows")
+    verb = verbs.add_parser("model", help="a golden of any Gemma 4 checkpoint's text decoder")
+    verb.add_argument("--model", required=True, help="a checkpoint directory")
+    verb.add_argument("--inputs", required=True, help=".h5 or .json with cases of forward arguments")
+    verb.add_argument("--out", required=True, help="the golden to write")
+    verb.add_argument("--generate", type=int, default=0, metavar="N", help="greedy tokens per case")
+    verb = verbs.add_parser("expose", help="list what each perturbation of a golden's model changes")
+    verb.add_argument("name", choices=list(SPECS))
+    verb.add_argument("--out", default=str(DATA))
+    verbs.add_parser("ops", help="write tests/data/ops.safetensors and ops.json")
+    verbs.add_parser("taps", help="write taps.json from engine/taps.inc")
+    args = parser.parse_args()
+    deterministic()
+    if args.verb == "make":
+        for name in args.only.split(",") if args.only else SPECS:
+            make.make_golden(name, args.out, check=not args.no_expose)
+        make.manifest(args.out)
+        make.sizes(args.out)
+    elif args.verb == "taps":
+        taps.export()
+    elif args.verb == "model":
+        from .any_model import golden_of
+        golden_of(args.model, args.inputs, args.out, args.generate)
+    elif args.verb == "expose":
+        from .exposing import expose
+        expose(args.name, args.out)
+    elif args.verb == "ops":
+        from .ops import write_ops
+        write_ops()
+
+
+if __name__ == "__main__":
+    main()

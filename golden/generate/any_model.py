@@ -1,0 +1,41 @@
+"""A golden of any checkpoint's text decoder for given inputs: the verb `model`. No redrawing: it records what is."""
+
+import json
+from pathlib import Path
+
+import h5py
+import torch
+
+from . import golden
+from .load import model_type, open_model
+from .measure import Measured
+
+
+def read_cases(path):
+    """{case: {argument: int64 tensor}} of a .json, or of a .h5 with /cases/NAME/inputs or one plain group of datasets."""
+    path = Path(path)
+    if path.suffix == ".json":
+        raw = json.loads(path.read_text())
+        return {case: {k: torch.tensor(v, dtype=torch.long) for k, v in args.items()} for case, args in raw.items()}
+    with h5py.File(path) as file:
+        groups = {name: g["inputs"] for name, g in file["cases"].items()} if "cases" in file else {path.stem: file}
+        return {name: {k: torch.from_numpy(d[()]).long() for k, d in g.items() if isinstance(d, h5py.Dataset)}
+                for name, g in groups.items()}
+
+
+def golden_of(directory, inputs, out, generate):
+    """Writes the golden; prints each case's noise, which tells how much the judge may trust a difference.
+
+    Floating inputs (pixels, audio) are not taken: this is the text decoder, in fp32 and eager.
+    """
+    model, model_bf16 = open_model(directory), open_model(directory, torch.bfloat16)
+    measured = []
+    for name, arguments in read_cases(inputs).items():
+        paths = "batched" if arguments["input_ids"].shape[0] > 1 else "prefill,nocache,chunked,decode"
+        case = {"name": name, "what": f"{name}, given by the caller.", "paths": paths, "inputs": arguments,
+                "generate": generate, "keep": [], "everything": True}
+        one = Measured(model, case)
+        one.measure_noise(model, model_bf16)
+        print(f"{name}: noise {one.excess():.1e} {one.unsure()}", flush=True)
+        measured.append(one)
+    golden.write(out, model, directory, measured, model_type(directory), 0)

@@ -1,0 +1,117 @@
+"""Does a golden's model show every fault? A parameter or rule that can be wrong unseen makes the golden worthless.
+
+Only rows that are not padding count. A perturbation must move a tap by more than EXPOSED times the judge's atol, and the
+last line of what `make` prints for a golden says how many of them reach the logits too.
+"""
+
+import torch
+
+from .any_model import read_cases
+from .cases import make
+from .golden import is_kept, kept_rows
+from .load import open_model, text_model
+from .measure import ATOL, real_rows
+from .perturb import all_of, filled, identity
+from .record import record
+from .specs import SPECS
+from .taps import orders
+
+EXPOSED, TENSOR_EXPOSED = 20, 10
+# What shows by nature only where a golden has the case for it, and what is small by nature: (name, factor of atol).
+SMALL = {"gelu erf": 4}
+
+
+class Baseline:
+    """The unperturbed taps of a golden's cases: of each, the rows that the golden keeps and that are not padding."""
+
+    def __init__(self, model, cases):
+        self.model, self.hidden = model, text_model(model).embed_tokens.embedding_dim
+        self.order = orders(len(text_model(model).layers))
+        # Few rows first: most perturbations show in any case.
+        self.cases = sorted(cases, key=lambda c: c["inputs"]["input_ids"].numel())
+        self.taps = {c["name"]: self._kept(c) for c in self.cases}
+
+    def _kept(self, case):
+        real, kept = real_rows(case["inputs"]), {}
+        for name, tensor in record(self.model, case["inputs"])[0].items():
+            if is_kept(case, name):
+                rows = kept_rows(case, real, name, self.hidden)
+                mask = real.reshape(-1).clone()
+                if rows is not None:
+                    mask &= torch.zeros_like(mask).index_fill(0, torch.tensor(rows), True)
+                kept[name] = tensor.reshape(-1, *tensor.shape[2:])[mask]
+        return kept
+
+    def change(self, enough):
+        """(case, first tap moved by more than `enough`, largest move of a tap, of the logits) of the case that shows most.
+
+        Stops at the first case whose logits move enough.
+        """
+        best = ("", "", 0.0, 0.0)
+        for case in self.cases:
+            other = self._kept(case)
+            moved = {name: (other[name] - tensor).abs().nan_to_num(1e9).max().item()
+                     for name, tensor in self.taps[case["name"]].items()}
+            first = next((name for name in sorted(moved, key=self.order.__getitem__) if moved[name] > enough), "")
+            found = (case["name"], first, max(moved.values()), moved["text.logits"])
+            best = max(best, found, key=lambda f: (f[3] > enough, f[2]))
+            if found[3] > enough:
+                return found
+        return best
+
+
+def check_perturbations(name, base, verbose=False):
+    """Names of perturbations that show nowhere; prints a line for each when verbose."""
+    unseen, in_logits, total = [], 0, 0
+    for what, bend in all_of(base.model):
+        enough = SMALL.get(what, EXPOSED) * ATOL
+        with bend:
+            case, first, largest, logits = base.change(enough)
+        total += 1
+        in_logits += logits > enough
+        if largest <= enough:
+            unseen.append(f"{what} ({largest:.1e})")
+        if verbose:
+            print(f"  {what:50s} {case:24s} first {first:28s} taps {largest:8.1e} logits {logits:8.1e}")
+    print(f"  {name}: {total} perturbations, {in_logits} reach the logits, unseen: {unseen or 'none'}", flush=True)
+    return unseen
+
+
+def check_tensors(name, base, verbose=False):
+    """Names of parameter tensors whose loss shows nowhere."""
+    unseen, total = [], 0
+    for key, tensor in text_model(base.model).state_dict().items():
+        with filled((tensor, identity(key))):
+            _, _, largest, logits = base.change(TENSOR_EXPOSED * ATOL)
+        total += 1
+        if largest <= TENSOR_EXPOSED * ATOL:
+            unseen.append(f"{key} ({largest:.1e})")
+        elif verbose and logits <= TENSOR_EXPOSED * ATOL:
+            print(f"  {key}: moves taps by {largest:.1e}, logits by {logits:.1e} only")
+    print(f"  {name}: {total} tensors, unseen: {unseen or 'none'}", flush=True)
+    return unseen
+
+
+def excused(spec, what):
+    """Perturbations that this golden has no case for, being small; the tails of its variant have one."""
+    if spec["set"] == "tails":
+        return False
+    beyond_it = ("positions in bf16", "audio rows", "video rows", "pad row", "placeholders", "blocks see both ways")
+    return what.startswith(beyond_it)
+
+
+def check_golden(name, spec, model, cases, verbose=False):
+    """Raises where something shows nowhere. The model must be the reloaded fp32 one."""
+    base = Baseline(model, cases)
+    unseen = [u for u in check_perturbations(name, base, verbose) if not excused(spec, u)]
+    unseen += check_tensors(name, base, verbose)
+    if unseen:
+        raise RuntimeError(f"{name}: a golden that these faults cannot break is a defect: {unseen}")
+
+
+def expose(name, out):
+    """The verb `expose`: lists what each perturbation of a written golden's checkpoint changes."""
+    spec, folder = SPECS[name], f"{out}/{name}"
+    cases = [{**make(name, spec, case, 0), "name": case, "inputs": inputs}
+             for case, inputs in read_cases(f"{folder}/golden.h5").items()]
+    check_golden(name, spec, open_model(f"{folder}/checkpoint"), cases, verbose=True)

@@ -1,0 +1,92 @@
+"""The goldens: which tiny checkpoint each one holds. Data only; weights.py draws them, cases.py gives their inputs.
+
+`tails`: nothing divides conveniently and no two dimensions are equal, so that a swapped index or stride cannot go
+unseen. `blocks`: every row of weights is a multiple of 256 long, so that quantised formats can hold it.
+Each keeps what makes its variant different (layer pattern, sharing, K=V, experts, masks), scaled down.
+"""
+
+S, F = "sliding_attention", "full_attention"
+
+
+def pattern(letters):
+    """Layer types from a string such as "ssssf"."""
+    return [{"s": S, "f": F}[letter] for letter in letters]
+
+
+def _text(hidden, ffn, dims, heads, kv, window, vocab, layers, eps, thetas=(1e4, 1e6), partial=0.25, **more):
+    return {
+        "hidden_size": hidden, "intermediate_size": ffn, "head_dim": dims[0], "global_head_dim": dims[1],
+        "num_attention_heads": heads, "num_key_value_heads": kv, "sliding_window": window, "vocab_size": vocab,
+        "layer_types": pattern(layers), "num_hidden_layers": len(layers), "rms_norm_eps": eps,
+        "final_logit_softcapping": 30.0, "max_position_embeddings": 8192, "pad_token_id": 0,
+        "hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": vocab,
+        "rope_parameters": {
+            "sliding_attention": {"rope_type": "default", "rope_theta": thetas[0]},
+            "full_attention": {"rope_type": "proportional", "partial_rotary_factor": partial, "rope_theta": thetas[1]},
+        }, **more}
+
+
+def _ple(width, shared, vocab, double=False):
+    return {"hidden_size_per_layer_input": width, "num_kv_shared_layers": shared, "vocab_size_per_layer_input": vocab,
+            "use_double_wide_mlp": double}
+
+
+def _big(global_kv):
+    return {"attention_k_eq_v": True, "num_global_key_value_heads": global_kv, "use_bidirectional_attention": "vision"}
+
+
+def _experts(count, used, width):
+    return {"enable_moe_block": True, "num_experts": count, "top_k_experts": used, "moe_intermediate_size": width}
+
+
+# kind: the class that holds it; dtype: how its weights are stored; hub: config.json in the hub's spelling; seed: moved
+# by hand only when a draw could not pass; gain: how loud each post-norm is.
+SPECS = {
+    "e2b-tails": {
+        "variant": "E2B", "kind": "gemma4", "dtype": "bfloat16", "hub": True, "set": "tails", "gain": 0.33,
+        "text": _text(44, 27, (10, 26), 6, 2, 5, 131, "ssssf" * 3, 3e-3, **_ple(7, 5, 131, double=True))},
+    "e2b-blocks": {
+        "variant": "E2B", "kind": "gemma4", "dtype": "bfloat16", "hub": False, "set": "blocks", "extra_kv": True,
+        "text": _text(256, 256, (64, 128), 4, 1, 3, 256, "sfsfsf", 1e-6, **_ple(256, 2, 256, double=True))},
+    "e4b-tails": {
+        "variant": "E4B", "kind": "gemma4", "dtype": "bfloat16", "hub": False, "set": "tails", "far": 301,
+        "text": _text(52, 37, (14, 30), 4, 2, 7, 149, "sssssffssf", 1e-6, (5e3, 2e5), **_ple(9, 2, 163))
+        | {"pad_token_id": 3}},
+    "e4b-blocks": {
+        "variant": "E4B", "kind": "gemma4", "dtype": "bfloat16", "hub": True, "set": "blocks",
+        "text": _text(256, 256, (64, 128), 4, 2, 3, 256, "ssffsf", 1e-3, **_ple(256, 2, 256))},
+    "12b-tails": {
+        "variant": "12B", "kind": "gemma4_unified", "dtype": "bfloat16", "hub": False, "set": "tails", "far": 301,
+        "text": _text(46, 35, (14, 34), 6, 3, 5, 137, "sssssfsf", 1e-2, **_big(2))},
+    "12b-blocks": {
+        "variant": "12B", "kind": "gemma4_unified", "dtype": "bfloat16", "hub": True, "set": "blocks",
+        "text": _text(256, 256, (64, 128), 4, 2, 3, 256, "sssssf", 1e-6, **_big(1))},
+    "26b-a4b-tails": {
+        "seed": 1, "variant": "26B-A4B", "kind": "gemma4", "dtype": "bfloat16", "hub": True, "set": "tails",
+        "text": _text(50, 29, (18, 38), 6, 3, 5, 139, "fsssssf", 1e-3, (2e4, 5e5), **_big(2),
+                      **_experts(11, 4, 13))},
+    "26b-a4b-blocks": {
+        "variant": "26B-A4B", "kind": "gemma4", "dtype": "bfloat16", "hub": False, "set": "blocks",
+        "text": _text(256, 256, (64, 128), 4, 2, 3, 256, "sssssf", 1e-6, **_big(1), **_experts(3, 2, 256))},
+    "31b-tails": {
+        "variant": "31B", "kind": "gemma4", "dtype": "bfloat16", "hub": False, "set": "tails",
+        "text": _text(58, 41, (16, 36), 8, 4, 6, 151, "sfssssf", 1e-6, partial=0.5, **_big(2))
+        | {"final_logit_softcapping": 25.0}},
+    "31b-blocks": {
+        "variant": "31B", "kind": "gemma4", "dtype": "bfloat16", "hub": True, "set": "blocks", "shard": "2MB",
+        "text": _text(256, 256, (64, 128), 4, 2, 3, 256, "sssssf", 5e-3, **_big(1))},
+    "seed": {
+        "variant": "E2B", "kind": "gemma4_text", "dtype": "float16", "hub": False, "set": "seed",
+        "text": _text(32, 48, (8, 16), 4, 2, 5, 1024, "ssfsfsf", 1e-6, **_ple(6, 2, 1024))},
+    "headless": {
+        "seed": 1, "variant": "31B", "kind": "headless", "dtype": "float32", "hub": True, "set": "headless",
+        "text": _text(40, 33, (12, 22), 6, 2, 6, 127, "ssfsssf", 2e-3, (1e3, 1e5), attention_k_eq_v=True,
+                      num_global_key_value_heads=3) | {"pad_token_id": 5}},
+}
+
+
+def special_ids(vocab):
+    """The ids of placeholders and of their brackets, below the last id so that the last one is an ordinary token."""
+    names = ("image_token_id", "audio_token_id", "video_token_id", "boi_token_id", "eoi_token_id", "boa_token_id",
+             "eoa_token_index")
+    return {name: vocab - 9 + i for i, name in enumerate(names)}

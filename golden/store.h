@@ -1,0 +1,101 @@
+// Goldens and dumps on disk: the only room that knows HDF5 (DESIGN.md section 4). Committed goldens are hashed against
+// a manifest before they are opened; any other HDF5 file is read in a child process (child.h), because the library
+// (1.10.8) can crash on malformed files. Not here: judging, running engines, what makes a golden good (check.h).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/taps.h"
+#include "model/tensor.h"
+
+namespace assay {
+
+/// A stored tap of one case.
+struct GoldenTap {
+  TapId id;
+  std::vector<std::int64_t> shape;  ///< [B, T, ...] or, with rows, [rows, ...]
+  std::vector<std::int64_t> rows;   ///< flat token rows b * T + t that are kept, ascending; empty = all
+  /// How far transformers moves from itself: in other orders of summation, the most of it over rtol * |value|, and in
+  /// bf16. NaN where bf16 was not measured: no tolerance made of it is ever met.
+  double noise_fp32 = 0, noise_excess = 0, noise_bf16 = 0, noise_bf16_rms = 0;
+  double margin =
+      0;  ///< of discrete choices: the smallest gap between what was chosen and what was not; may be infinite
+  std::vector<float> values;
+};
+
+struct GoldenCase {
+  std::string name, what;
+  std::vector<std::string> paths;           ///< prefill, nocache, chunked, decode, batched
+  std::vector<NamedTensor> inputs;          ///< by transformers' argument names
+  std::vector<GoldenTap> taps;              ///< in causal order
+  std::vector<std::int64_t> generated_ids;  ///< [B, generated]
+  int generated = 0;  ///< tokens a row; 0: the case has no outputs (after right padding nothing can be generated)
+  double generated_margin = 0;
+  std::vector<float> generated_logits;  ///< [B, generated, V], what each id was chosen from
+  std::vector<float> logits;            ///< [B, V], of the last position
+};
+
+/// What transformers resolved for one layer; the plan is tested against it.
+struct GoldenLayer {
+  std::string attention;
+  int head_dim = 0, q_heads = 0, kv_heads = 0, window = 0, donor = 0;
+  bool value_is_key = false;
+  int ffn_width = 0, ple_width = 0, experts = 0, experts_used = 0, expert_width = 0;
+  std::vector<float> inv_freq;
+};
+
+struct GoldenInfo {
+  int schema = 0;
+  std::string variant, transformers, torch, attn_implementation, dtype, checkpoint_sha256, generator_sha256;
+  std::int64_t seed = 0;
+  int hidden = 0, vocab = 0;
+  double softcap = 0, rms_norm_eps = 0;
+  std::string blocks;
+  std::vector<GoldenLayer> layers;
+  std::vector<std::string> cases;  ///< names, sorted
+};
+
+/// A golden in the repository: golden/data/NAME/{checkpoint/, golden.h5}.
+struct GoldenEntry {
+  std::string name;
+  std::filesystem::path file, checkpoint;
+};
+
+/// Every golden below `data` (a folder with MANIFEST.json), sorted by name. Errors: io, bad_input.
+Result<std::vector<GoldenEntry>> list_goldens(const std::filesystem::path& data);
+/// Files of one golden, or of all, hashed against the manifest. Errors: bad_input (naming the first that differs).
+Result<void> check_manifest(const std::filesystem::path& data, std::string_view golden = {});
+
+/// A golden file. `open` reads what is small; `load` one case with its taps.
+class Golden {
+ public:
+  /// A file whose hash was checked. Errors: io; bad_input, naming the group, attribute or dataset.
+  static Result<Golden> open(const std::filesystem::path& file);
+  const GoldenInfo& info() const { return info_; }
+  Result<GoldenCase> load(std::string_view name) const;
+
+ private:
+  std::filesystem::path file_;
+  GoldenInfo info_;
+};
+
+/// Calls `use` with a golden and returns what it returns: one of the repository by its name, after its hashes were
+/// checked, or any other file, then in a child process (child.h). Errors: those of opening it and of `use`.
+Result<std::string> use_golden(const std::filesystem::path& data, const std::string& name_or_file,
+                               const std::function<Result<std::string>(const Golden&)>& use);
+
+/// Every dataset directly below `group` of a foreign HDF5 file, as f32 or i64 tensors. Read in a child process whose
+/// death or endless loop is an error here. Errors: io; bad_input.
+Result<std::vector<NamedTensor>> read_foreign_group(const std::filesystem::path& file, std::string_view group);
+
+/// Writes datasets with their full paths (`taps/text.embed`), beside, then renamed. Errors: io.
+Result<void> write_hdf5(const std::filesystem::path& file, std::span<const NamedTensor> datasets);
+
+}  // namespace assay

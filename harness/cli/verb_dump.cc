@@ -1,0 +1,82 @@
+// `assay dump`: one engine on any checkpoint and inputs; the work is harness/dump/. This file reads options and prints.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "harness/cli/verbs.h"
+#include "harness/dump/dump.h"
+#include "harness/engines/engines.h"
+#include "model/tensor.h"
+
+namespace assay {
+namespace {
+
+struct Options {
+  DumpOptions dump;
+  std::string engine = "reference", path = "prefill";
+  int chunk = 16;
+  bool json = false;
+};
+
+Result<void> dump_verb(Options& options) {
+  ASSAY_TRY(engine, find_engine(options.engine));
+  ASSAY_TRY(path, Path::parse(options.path));
+  if (path.kind == Path::chunked && path.chunk == 0) path.chunk = options.chunk;
+  options.dump.path = path;
+  ASSAY_TRY(dumped, dump(*engine, options.dump));
+  if (options.json) {
+    // Tap names and shapes need no escapes.
+    std::string datasets;
+    for (const auto& [name, shape] : dumped.datasets)
+      datasets += fmt::format("{}\n  \"{}\": {}", datasets.empty() ? "" : ",", name, shape_text(shape));
+    fmt::print("{{\"batch\": {}, \"tokens\": {}, \"path\": \"{}\", \"datasets\": {{{}\n}}}}\n", dumped.batch,
+               dumped.tokens, path.name(), datasets);
+  } else {
+    for (const auto& [name, shape] : dumped.datasets) fmt::print("{} {}\n", name, shape_text(shape));
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_dump(CLI::App& app, int& exit) {
+  CLI::App* verb = app.add_subcommand("dump", "One engine on any checkpoint and inputs: the taps you name, in a file.");
+  const auto options = std::make_shared<Options>();
+  DumpOptions& dump = options->dump;
+  verb->add_option("--model", dump.model, "A checkpoint directory: config.json and *.safetensors")->required();
+  verb->add_option(
+          "--inputs", dump.inputs,
+          "FILE.h5:/GROUP with transformers' forward arguments by name and shape (input_ids [B,T], attention_mask, "
+          "position_ids, mm_token_type_ids...), or FILE.safetensors:/PREFIX")
+      ->required();
+  verb->add_option("--engine", options->engine, "Which engine")->capture_default_str();
+  verb->add_option("--path", options->path, "prefill, nocache, chunked, chunked:N, decode or batched")
+      ->capture_default_str();
+  verb->add_option("--chunk", options->chunk, "Tokens a piece on the path chunked")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  verb->add_option("--taps", dump.taps,
+                   "Names and patterns, comma-separated; * stands for anything but a dot, at the end for all")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->capture_default_str();
+  verb->add_option("--generate", dump.generate, "Greedy tokens after the prompt, with no stop token")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1 << 20));
+  verb->add_option("--out", dump.out, "The file to write: HDF5, or safetensors if it is called so")->required();
+  verb->add_flag("--json", options->json, "Print what was written as JSON");
+  verb->footer(
+      "OUT holds taps/NAME, float32 [B,T,...] (rows where the mask is 0 are unspecified), and with --generate N\n"
+      "outputs/generated_ids, int64 [B,N].\n"
+      "Example: assay dump --model DIR --inputs in.h5:/short --taps 'text.embed,text.layer.*.out' --generate 24 --out "
+      "out.h5");
+  verb->callback([options, &exit] {
+    const Result<void> done = dump_verb(*options);
+    exit = done ? 0 : report(done.error());
+  });
+}
+
+}  // namespace assay

@@ -1,0 +1,170 @@
+// `assay faults`: the catalogue, and whether the suite finds every one of it.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "golden/store.h"
+#include "harness/cli/progress.h"
+#include "harness/cli/verbs.h"
+#include "harness/faults/run.h"
+
+namespace assay {
+namespace {
+
+struct Options {
+  std::vector<std::string> names;
+  std::string golden;
+  int children = 0;
+  bool json = false, markdown = false, verbose = false;
+};
+
+nlohmann::json as_json(const Fault& fault) {
+  return {{"name", fault.name}, {"row", fault.row}, {"what", fault.what}, {"shipped_in", fault.shipped_in}, {"control", fault.control}};
+}
+
+int list(const Options& options) {
+  if (options.json) {
+    nlohmann::json all = nlohmann::json::array();
+    for (const Fault& fault : faults()) all.push_back(as_json(fault));
+    fmt::print("{}\n", all.dump(1));
+    return 0;
+  }
+  if (options.markdown) {
+    fmt::print("{}", catalogue_markdown());
+    return 0;
+  }
+  for (const Fault& fault : faults()) fmt::print("{:<4} {:<36} {}\n", fault.row, fault.name, fault.what);
+  fmt::print("{} faults\n", faults().size());
+  return 0;
+}
+
+int show(const Options& options) {
+  for (const std::string& name : options.names) {
+    const Fault* fault = find_fault(name);
+    if (fault == nullptr)
+      return report({Failure::bad_input, "faults show", "NAME", "a fault of `assay faults list`", name});
+    if (options.json) {
+      fmt::print("{}\n", as_json(*fault).dump(1));
+      continue;
+    }
+    fmt::print("{} ({})\n  {}\n", fault->name, fault->row == "x" ? "not reported so far" : fault->row, fault->what);
+    if (!fault->shipped_in.empty()) fmt::print("  shipped in: {}\n", fault->shipped_in);
+    fmt::print("  {}\n", fault->control ? "must not be flagged" : "try it: ./assay faults run " + std::string(fault->name) + " -v");
+  }
+  return 0;
+}
+
+std::string_view word(Sighting::Place place) {
+  switch (place) {
+    case Sighting::unseen: return "unseen";
+    case Sighting::exact: return "exact";
+    case Sighting::right_after: return "right after";
+    case Sighting::generating: return "generating";
+    case Sighting::elsewhere: return "elsewhere";
+  }
+  return "";
+}
+
+void print(const FaultOutcome& outcome, bool verbose) {
+  const std::string_view verdict = outcome.as_it_should() ? "ok" : "FAIL";
+  if (!outcome.error.empty()) {
+    fmt::print("{:<36} {:<5} {}\n", outcome.fault, verdict, outcome.error);
+  } else {
+    fmt::print("{:<36} {:<5} {:>2} goldens: {:>2} exact, {} right after, {} generating, {} elsewhere, {} unseen; {:.3g} x tolerance\n",
+               outcome.fault, verdict, outcome.sightings.size(), outcome.count(Sighting::exact),
+               outcome.count(Sighting::right_after), outcome.count(Sighting::generating), outcome.count(Sighting::elsewhere),
+               outcome.count(Sighting::unseen), outcome.ratio());
+  }
+  for (const Sighting& s : outcome.sightings)
+    if (verbose || (!outcome.as_it_should() && (s.place == Sighting::elsewhere || outcome.control || !outcome.detected())))
+      fmt::print("    {:<16} {:<12} {} {} first at {}, expected {}\n", s.golden, word(s.place), s.case_name, s.path,
+                 s.first.empty() ? "-" : s.first, s.expected.empty() ? "nowhere" : s.expected);
+}
+
+int run(const Options& options) {
+  std::vector<const Fault*> chosen;
+  for (const std::string& name : options.names) {
+    const Fault* fault = find_fault(name);
+    if (fault == nullptr)
+      return report({Failure::bad_input, "faults run", "NAME", "a fault of `assay faults list`", name});
+    chosen.push_back(fault);
+  }
+  if (chosen.empty())
+    for (const Fault& fault : faults()) chosen.push_back(&fault);
+
+  auto goldens = list_goldens(data_folder());
+  if (!goldens) return report(goldens.error());
+  if (auto intact = check_manifest(data_folder()); !intact) return report(intact.error());
+  if (!options.golden.empty()) std::erase_if(*goldens, [&](const GoldenEntry& entry) { return entry.name != options.golden; });
+  if (goldens->empty()) return report({Failure::bad_input, data_folder().string(), "golden", "at least one", "none"});
+
+  const Progress progress("faults");
+  const std::vector<FaultOutcome> outcomes =
+      run_faults(chosen, *goldens, options.children, [&](std::size_t done) { progress.show(done, chosen.size()); });
+  progress.clear();
+
+  int found = 0, wanted = 0, right = 0, quiet = 0, controls = 0;
+  nlohmann::json all = nlohmann::json::array();
+  for (const FaultOutcome& outcome : outcomes) {
+    if (outcome.control) {
+      ++controls;
+      quiet += outcome.as_it_should();
+    } else {
+      ++wanted;
+      found += outcome.detected();
+      right += outcome.as_it_should();
+    }
+    if (!options.json) {
+      print(outcome, options.verbose);
+      continue;
+    }
+    nlohmann::json sightings = nlohmann::json::array();
+    for (const Sighting& s : outcome.sightings)
+      sightings.push_back({{"golden", s.golden}, {"case", s.case_name}, {"path", s.path}, {"expected", s.expected},
+                           {"first", s.first}, {"place", word(s.place)}, {"ratio", s.ratio}});
+    all.push_back({{"fault", outcome.fault}, {"ok", outcome.as_it_should()}, {"detected", outcome.detected()},
+                   {"control", outcome.control}, {"error", outcome.error}, {"sightings", sightings}});
+  }
+  if (options.json)
+    fmt::print("{}\n", all.dump(1));
+  else
+    fmt::print("faults: {} of {} detected, {} placed; {} of {} controls left alone\n", found, wanted, right, quiet, controls);
+  return right == wanted && quiet == controls ? 0 : 1;
+}
+
+}  // namespace
+
+void add_faults(CLI::App& app, int& exit) {
+  auto* verb = app.add_subcommand("faults", "the fault catalogue: list it, show one, run it against the goldens");
+  verb->footer("Example: assay faults run rope-global-short -v");
+  verb->require_subcommand(1);
+  const auto options = std::make_shared<Options>();
+
+  auto* list_verb = verb->add_subcommand("list", "every fault, one line each");
+  list_verb->footer("Example: assay faults list --json");
+  list_verb->add_flag("--json", options->json, "as JSON");
+  list_verb->add_flag("--markdown", options->markdown, "as docs/FAULTS.md");
+  list_verb->callback([options, &exit] { exit = list(*options); });
+
+  auto* show_verb = verb->add_subcommand("show", "what a fault does and where it was shipped");
+  show_verb->footer("Example: assay faults show donor-first-of-kind");
+  show_verb->add_option("NAME", options->names, "faults")->required();
+  show_verb->add_flag("--json", options->json, "as JSON");
+  show_verb->callback([options, &exit] { exit = show(*options); });
+
+  auto* run_verb = verb->add_subcommand("run", "inject faults into the reference: each must be detected, at its tap");
+  run_verb->footer("Example: assay faults run rope-global-short softcap-missing -v\n"
+                   "Exit code: 0 all found where they must be and controls left alone, 1 not so, 2 could not be run.");
+  run_verb->add_option("NAME", options->names, "faults; all of them if none is named");
+  run_verb->add_option("--golden", options->golden, "only this golden");
+  run_verb->add_option("-j", options->children, "processes at once; 0 = as many as cores");
+  run_verb->add_flag("--json", options->json, "as JSON");
+  run_verb->add_flag("-v", options->verbose, "every golden's sighting");
+  run_verb->callback([options, &exit] { exit = run(*options); });
+}
+
+}  // namespace assay

@@ -1,0 +1,150 @@
+// `assay verify`: engines against goldens. Not here: judging, reports' forms; this file reads options and prints.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "base/files.h"
+#include "harness/cli/progress.h"
+#include "harness/cli/verbs.h"
+#include "harness/engines/engines.h"
+#include "harness/verify/require.h"
+#include "harness/verify/verify.h"
+#include "reports/json.h"
+#include "reports/junit.h"
+#include "reports/markdown.h"
+#include "reports/terminal.h"
+
+namespace assay {
+namespace {
+
+struct Options {
+  Selection selection;
+  std::string json, junit, markdown;
+  std::vector<std::string> require;
+  bool list = false, strict = false, verbose = false;
+  int children = 0;
+  double timeout = 300;
+};
+
+bool wants_color() {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  return ::isatty(STDOUT_FILENO) == 1 && (no_color == nullptr || *no_color == '\0') &&
+         (terminal == nullptr || std::string_view(terminal) != "dumb");
+}
+
+Result<std::vector<const Engine*>> selected_engines(const Selection& selection) {
+  std::vector<const Engine*> engines;
+  for (const std::string& name : selection.engines) {
+    ASSAY_TRY(engine, find_engine(name));
+    engines.push_back(engine);
+  }
+  if (engines.empty())
+    for (const Engine& engine : built_in_engines()) engines.push_back(&engine);
+  return engines;
+}
+
+/// What the run had to judge: the built-in list, all of it only if nothing was left out; and what --require names.
+Result<std::vector<std::string>> find_unmet(const Run& run, const Options& options) {
+  std::vector<Requirement> ours = built_in_requirements();
+  std::erase_if(ours, [&](const Requirement& r) { return !options.selection.has_engine(r.engine); });
+  const bool own_goldens = std::getenv("ASSAY_DATA") == nullptr;
+  std::vector<std::string> lines = unmet(run, ours, options.selection.everything() && own_goldens);
+  std::vector<Requirement> asked;
+  for (const std::string& text : options.require) {
+    ASSAY_TRY(requirement, parse_requirement(text));
+    asked.push_back(std::move(requirement));
+  }
+  const auto add = [&](const std::vector<std::string>& more) { lines.insert(lines.end(), more.begin(), more.end()); };
+  add(unmet(run, asked, true));
+  if (options.strict) add(not_strict(run));
+  return lines;
+}
+
+Result<void> write_reports(const Run& run, const Options& options) {
+  if (!options.json.empty()) ASSAY_CHECK(write_file(options.json, to_json(run)));
+  if (!options.junit.empty()) ASSAY_CHECK(write_file(options.junit, to_junit(run)));
+  if (!options.markdown.empty()) ASSAY_CHECK(write_file(options.markdown, to_markdown(run)));
+  return {};
+}
+
+Result<int> list(const std::vector<const Engine*>& engines, const std::vector<Subject>& subjects,
+                 const Selection& selection) {
+  ASSAY_TRY(planned, plan_of(subjects, selection));
+  for (const Engine* engine : engines)
+    for (const Planned& one : planned)
+      fmt::print("{} {}/{}/{}\n", engine->can.name, one.golden, one.case_name, one.path);
+  return planned.empty() || engines.empty() ? 3 : 0;
+}
+
+Result<int> verify_verb(const Options& options) {
+  ASSAY_CHECK(options.selection.check_paths());
+  for (const std::string& text : options.require) ASSAY_CHECK(parse_requirement(text));
+  ASSAY_TRY(engines, selected_engines(options.selection));
+  const auto start = std::chrono::steady_clock::now();
+  ASSAY_TRY(subjects, open_goldens(data_folder(), options.selection));
+  if (options.list) return list(engines, subjects, options.selection);
+
+  const Progress progress("cases");
+  VerifyOptions how{.selection = options.selection,
+                    .children = options.children,
+                    .timeout = std::chrono::duration<double>(options.timeout),
+                    .progress = [&](std::size_t done, std::size_t all) { progress.show(done, all); }};
+  auto results = verify(engines, subjects, how);
+  progress.clear();
+  if (!results) return fail(std::move(results).error());
+
+  Run run{.version = version(), .machine = this_machine(), .results = std::move(*results), .unmet = {}};
+  run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  ASSAY_TRY(unmet, find_unmet(run, options));
+  run.unmet = std::move(unmet);
+  ASSAY_CHECK(write_reports(run, options));
+  const std::string text = terminal_report(run, {.color = wants_color(), .verbose = options.verbose});
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  return exit_code(run);
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, int& exit) {
+  CLI::App* verb = app.add_subcommand("verify", "Engines against goldens: every case, every path, every tap.");
+  const auto options = std::make_shared<Options>();
+  verb->add_option("--engine", options->selection.engines, "Only this engine (again for more)")
+      ->allow_extra_args(false);
+  verb->add_option("--golden", options->selection.goldens, "Only this golden (again for more)")
+      ->allow_extra_args(false);
+  verb->add_option("--filter", options->selection.filter,
+                   "Only what contains this, or matches it as a glob, in GOLDEN/CASE/PATH/TAP");
+  verb->add_option("--path", options->selection.paths,
+                   "Only this path: prefill, nocache, chunked, chunked:N, decode, batched (again for more)")
+      ->allow_extra_args(false);
+  verb->add_flag("--list", options->list, "Print what would run, and run nothing");
+  verb->add_option("--json", options->json, "Write the run as JSON to this file");
+  verb->add_option("--junit", options->junit, "Write the run as JUnit XML to this file");
+  verb->add_option("--markdown", options->markdown, "Write the run as Markdown to this file");
+  verb->add_flag("--strict", options->strict, "Count what is unsupported as a failure");
+  verb->add_option("--require", options->require,
+                   "ENGINE:VARIANT:PATH must be judged, e.g. reference:E2B:chunked (again for more)")
+      ->allow_extra_args(false);
+  verb->add_flag("-v,--verbose", options->verbose, "A line for every path of every case");
+  verb->add_option("-j,--jobs", options->children, "Processes at once; 0: as many as cores")
+      ->check(CLI::Range(0, 1024));
+  verb->add_option("--timeout", options->timeout, "Seconds for one case on one engine")
+      ->check(CLI::Range(0.001, 86400.0));
+  verb->footer("Example: assay verify --engine reference --golden e2b-tails --path decode -v");
+  verb->callback([options, &exit] {
+    const Result<int> code = verify_verb(*options);
+    exit = code ? *code : report(code.error());
+  });
+}
+
+}  // namespace assay

@@ -1,0 +1,130 @@
+#include "harness/dump/dump.h"
+
+#include <algorithm>
+
+#include "golden/store.h"
+#include "harness/drive/tap_pattern.h"
+#include "model/checkpoint.h"
+#include "model/safetensors.h"
+
+namespace assay {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::string_view kSafetensors = ".safetensors";
+
+/// f32 or i64, as HDF5 inputs arrive.
+Result<Tensor> widened(const Tensor& tensor) {
+  if (tensor.dtype == Dtype::f32 || tensor.dtype == Dtype::i64) return tensor;
+  if (tensor.dtype == Dtype::f16 || tensor.dtype == Dtype::bf16) {
+    ASSAY_TRY(values, tensor.floats());
+    return Tensor::own(tensor.shape, std::move(values));
+  }
+  ASSAY_TRY(values, tensor.integers());
+  return Tensor::own(tensor.shape, std::move(values));
+}
+
+/// Tensors called `group/NAME`, by NAME.
+Result<std::vector<NamedTensor>> read_safetensors_group(const fs::path& file, std::string_view group) {
+  ASSAY_TRY(opened, Safetensors::open(file));
+  while (group.starts_with('/')) group.remove_prefix(1);
+  while (group.ends_with('/')) group.remove_suffix(1);
+  const std::string prefix = group.empty() ? "" : std::string(group) + "/";
+  std::vector<NamedTensor> tensors;
+  for (const auto& [name, tensor] : opened.tensors()) {
+    if (!name.starts_with(prefix) || name.find('/', prefix.size()) != std::string::npos) continue;
+    const auto wide = widened(tensor);
+    if (!wide)
+      return fail({Failure::bad_input, file.string(), name, "integers or floats of up to 32 bits",
+                   std::string(name_of(tensor.dtype))});
+    tensors.push_back({name.substr(prefix.size()), *wide});
+  }
+  if (tensors.empty()) return fail({Failure::bad_input, file.string(), "/" + std::string(group), "tensors", "none"});
+  return tensors;
+}
+
+Result<void> check_capabilities(const Engine& engine, const DumpOptions& options, const CaseInputs& inputs) {
+  const auto lacks = [&](std::string field, std::string expected, std::string found) {
+    return fail(
+        {Failure::unsupported, "engine " + engine.can.name, std::move(field), std::move(expected), std::move(found)});
+  };
+  if (options.path.kind != Path::nocache && !engine.can.cache)
+    return lacks("path", "nocache, as it has no cache", options.path.name());
+  if (inputs.batch > 1 && !engine.can.batch) return lacks("input_ids", "one row", std::to_string(inputs.batch));
+  return {};
+}
+
+Result<std::vector<TapId>> wanted_taps(const Engine& engine, const Plan& plan,
+                                       const std::vector<std::string>& patterns) {
+  const std::vector<TapId> all = all_taps(plan);
+  const auto offered = [&](TapId id) {
+    return id.tap == Tap::logits ||
+           std::any_of(engine.can.taps.begin(), engine.can.taps.end(),
+                       [&](const std::string& pattern) { return tap_matches(pattern, id.name()); });
+  };
+  std::vector<bool> wanted(all.size(), false);
+  for (const std::string& pattern : patterns) {
+    bool named = false;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (!tap_matches(pattern, all[i].name())) continue;
+      named = true;
+      if (offered(all[i]))
+        wanted[i] = true;
+      else if (pattern == all[i].name())
+        return fail(
+            {Failure::unsupported, "engine " + engine.can.name, pattern, "a tap that it offers", "none of that name"});
+    }
+    if (!named)
+      return fail({Failure::bad_input, "--taps", pattern, "the name or pattern of a tap of this model",
+                   "none that it matches"});
+  }
+  std::vector<TapId> taps;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (wanted[i]) taps.push_back(all[i]);
+  return taps;
+}
+
+}  // namespace
+
+Result<CaseInputs> read_inputs(std::string_view spec) {
+  // The last ":/" parts file from group: both may hold colons.
+  const std::size_t parted = spec.rfind(":/");
+  const fs::path file(spec.substr(0, parted));
+  const std::string group(parted == std::string_view::npos ? "/" : spec.substr(parted + 1));
+  auto tensors =
+      file.extension() == kSafetensors ? read_safetensors_group(file, group) : read_foreign_group(file, group);
+  if (!tensors) return fail(std::move(tensors).error());
+  return CaseInputs::from(*std::move(tensors), spec);
+}
+
+Result<Dumped> dump(const Engine& engine, const DumpOptions& options) {
+  if (options.generate < 0)
+    return fail({Failure::bad_input, "--generate", "", "a number from 0", std::to_string(options.generate)});
+  ASSAY_TRY(inputs, read_inputs(options.inputs));
+  ASSAY_CHECK(check_capabilities(engine, options, inputs));
+  ASSAY_TRY(checkpoint, Checkpoint::open(options.model));
+  ASSAY_TRY(taps, wanted_taps(engine, checkpoint.plan, options.taps));
+  ASSAY_TRY(session, engine.open(checkpoint));
+  ASSAY_TRY(driven, drive(*session, inputs, {.path = options.path, .generate = options.generate, .taps = taps}));
+
+  Dumped dumped{inputs.batch, inputs.tokens, {}};
+  std::vector<NamedTensor> datasets;
+  const auto add = [&](std::string name, Tensor tensor) {
+    dumped.datasets.push_back({name, tensor.shape});
+    datasets.push_back({std::move(name), std::move(tensor)});
+  };
+  for (auto& [id, values] : driven.taps) {
+    std::vector<std::int64_t> shape = row_shape(checkpoint.plan, id);
+    shape.insert(shape.begin(), {inputs.batch, inputs.tokens});
+    add("taps/" + id.name(), Tensor::own(std::move(shape), std::move(values)));
+  }
+  if (options.generate > 0)
+    add("outputs/generated_ids", Tensor::own({inputs.batch, options.generate}, std::move(driven.generated)));
+  if (options.out.extension() == kSafetensors)
+    ASSAY_CHECK(write_safetensors(options.out, datasets));
+  else
+    ASSAY_CHECK(write_hdf5(options.out, datasets));
+  return dumped;
+}
+
+}  // namespace assay

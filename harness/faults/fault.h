@@ -1,0 +1,52 @@
+// A fault: a named, deliberate deviation of the oracle that reproduces a bug people shipped. The suite must find each and
+// name the tap where it starts. Not here: the catalogue itself, running it (run.h).
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/taps.h"
+#include "harness/drive/drive.h"
+#include "reference/parts.h"
+
+namespace assay {
+
+struct Fault {
+  std::string_view name;
+  std::string_view row;         ///< of the catalogue in docs/FAULTS.md: A2; x for deviations that nobody has reported yet
+  std::string_view what;        ///< one sentence
+  std::string_view shipped_in;  ///< owner/repository#number, or what the row rests on
+  /// The tap where it must first show, given the true plan; nothing where this model cannot show it.
+  std::function<std::optional<TapId>(const Plan&)> shows_at;
+  /// Bends the oracle; false where this model has nothing to bend.
+  std::function<bool(reference::Parts&)> inject;
+  /// Paths that can show it; empty = any that sees the whole prompt at once.
+  std::vector<Path::Kind> paths = {};
+  /// It shows only while generating: the first wrong tap is the logits of a generated token.
+  bool generating = false;
+  /// A negative control: it must not show anywhere.
+  bool control = false;
+};
+
+/// The whole catalogue, in the order of its rows.
+const std::vector<Fault>& faults();
+/// Null when there is none of that name.
+const Fault* find_fault(std::string_view name);
+
+/// The catalogue as docs/FAULTS.md.
+std::string catalogue_markdown();
+
+// Each part of the catalogue is a file of its own.
+std::vector<Fault> attention_faults();
+std::vector<Fault> rope_faults();
+std::vector<Fault> embedding_faults();
+std::vector<Fault> layer_faults();
+std::vector<Fault> cache_faults();
+std::vector<Fault> mask_faults();
+std::vector<Fault> expert_faults();
+std::vector<Fault> numeric_faults();
+
+}  // namespace assay

@@ -1,0 +1,53 @@
+// Holds the suite against a fault: injects it into the reference engine, runs goldens, and says whether and where it
+// showed. Not here: the catalogue, printing.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "golden/store.h"
+#include "harness/faults/fault.h"
+
+namespace assay {
+
+/// What one golden made of a fault.
+struct Sighting {
+  enum Place {
+    unseen,      ///< every tap within tolerance
+    exact,       ///< the first wrong tap is the one where the fault must show
+    right_after, ///< it is the next tap that the case holds
+    generating,  ///< no prompt shows it, the logits of a generated token do: taps are not recorded there
+    elsewhere,   ///< it is another one
+  };
+  std::string golden, case_name, path;
+  std::string expected, first;  ///< taps; first is empty when unseen
+  Place place = unseen;
+  double ratio = 0;  ///< the largest error over its tolerance, of all that was judged
+};
+
+struct FaultOutcome {
+  std::string fault;
+  bool control = false;              ///< must not show at all
+  std::vector<Sighting> sightings;   ///< one a golden that has something to bend
+  std::string error;                 ///< the fault could not be run
+
+  int count(Sighting::Place place) const;
+  bool detected() const;  ///< some golden shows it
+  bool placed() const;    ///< where it shows, it shows at its tap or right after it
+  /// Detected and placed; for a control: run, and not flagged.
+  bool as_it_should() const;
+  double ratio() const;
+};
+
+/// Which of the golden's cases and paths are run is the fault's matter. Of all of them the sighting earliest in causal
+/// order counts: cases keep different taps and rows, and an error can only show later than where it is born.
+Result<std::vector<Sighting>> run_fault(const Fault& fault, const GoldenEntry& golden);
+
+/// Every fault on every golden, in parallel processes; outcomes in the order of `chosen`.
+/// @param ended  called with the number of faults that are done
+std::vector<FaultOutcome> run_faults(const std::vector<const Fault*>& chosen, const std::vector<GoldenEntry>& goldens,
+                                     int children, const std::function<void(std::size_t)>& ended);
+
+}  // namespace assay

@@ -1,0 +1,356 @@
+#include "harness/judge/judge.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include <fmt/format.h>
+
+namespace assay {
+namespace {
+
+std::size_t columns_of(const CaseView& view, TapId id) { return std::size_t(columns(view.plan, id)); }
+
+/// The golden's values and the token rows b * T + t they stand for, without padding.
+struct Kept {
+  std::vector<std::int64_t> rows;
+  std::vector<float> values;
+};
+
+std::vector<std::int64_t> rows_of(const CaseView& view, const GoldenTap& golden) {
+  if (!golden.rows.empty()) return golden.rows;
+  std::vector<std::int64_t> all(std::size_t(view.batch) * std::size_t(view.tokens));
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
+/// nullopt if the golden's values do not fit its rows, the case or the plan.
+std::optional<Kept> kept(const CaseView& view, const GoldenTap& golden) {
+  const std::size_t cols = columns_of(view, golden.id);
+  const std::vector<std::int64_t> rows = rows_of(view, golden);
+  if (golden.values.size() != rows.size() * cols) return std::nullopt;
+  Kept out;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] < 0 || rows[i] >= std::int64_t{view.batch} * view.tokens) return std::nullopt;
+    if (!view.mask.empty() && view.mask[std::size_t(rows[i])] == 0) continue;
+    out.rows.push_back(rows[i]);
+    const auto row = golden.values.begin() + std::ptrdiff_t(i * cols);
+    out.values.insert(out.values.end(), row, row + std::ptrdiff_t(cols));
+  }
+  return out;
+}
+
+std::vector<float> pick(std::span<const float> all, std::span<const std::int64_t> rows, std::size_t cols) {
+  std::vector<float> out;
+  out.reserve(rows.size() * cols);
+  for (const std::int64_t row : rows) {
+    const std::span<const float> from = all.subspan(std::size_t(row) * cols, cols);
+    out.insert(out.end(), from.begin(), from.end());
+  }
+  return out;
+}
+
+/// [b, t, ...] of a flat index into the compared rows.
+std::vector<std::int64_t> unravel(const CaseView& view, TapId id, std::size_t flat,
+                                  std::span<const std::int64_t> rows) {
+  std::vector<std::int64_t> shape = row_shape(view.plan, id);
+  const std::size_t cols = columns_of(view, id);
+  const std::int64_t row = rows[flat / cols];
+  std::vector<std::int64_t> inner(shape.size());
+  std::int64_t rest = std::int64_t(flat % cols);
+  for (std::size_t i = shape.size(); i-- > 0; rest /= shape[i]) inner[i] = rest % shape[i];
+  inner.insert(inner.begin(), {row / view.tokens, row % view.tokens});
+  return inner;
+}
+
+double noise(const GoldenTap& tap, std::string_view arithmetic) {
+  return arithmetic == "bf16" ? tap.noise_bf16 : tap.noise_fp32;
+}
+
+/// The noise of another tap of the same case; 0 if the golden does not hold it.
+double noise_of(const CaseView& view, TapId id) {
+  for (const GoldenTap& tap : view.taps)
+    if (tap.id == id) return noise(tap, view.arithmetic);
+  return 0;
+}
+
+bool allows_no_verdict(double margin, double noise_beneath) { return margin < kMarginOverNoise * noise_beneath; }
+
+std::vector<int> nonzero(std::span<const float> row) {
+  std::vector<int> out;
+  for (std::size_t i = 0; i < row.size(); ++i)
+    if (row[i] != 0) out.push_back(int(i));
+  return out;
+}
+
+/// Rows whose set of chosen experts differs from the golden's.
+struct Choices {
+  std::vector<std::size_t> differ;
+  bool other_count = false;  ///< a row chose more or fewer: no margin explains that
+};
+Choices differing_choices(std::span<const float> expected, std::span<const float> actual, std::size_t cols) {
+  Choices out;
+  for (std::size_t r = 0; r * cols < expected.size(); ++r) {
+    const std::vector<int> ours = nonzero(expected.subspan(r * cols, cols)),
+                           theirs = nonzero(actual.subspan(r * cols, cols));
+    if (ours == theirs) continue;
+    out.differ.push_back(r);
+    out.other_count = out.other_count || ours.size() != theirs.size();
+  }
+  return out;
+}
+
+std::vector<std::int64_t> full_shape(const CaseView& view, TapId id) {
+  std::vector<std::int64_t> shape = row_shape(view.plan, id);
+  shape.insert(shape.begin(), {view.batch, view.tokens});
+  return shape;
+}
+
+/// Compares what is kept with values at the same rows, and gives the verdict.
+TapResult judge_kept(const CaseView& view, const GoldenTap& golden, Kept expected, std::vector<float> actual) {
+  TapResult result = not_judged(view, golden.id, Verdict::pass, "");
+  const std::optional<Allowance> allowed = allowance(golden, view.arithmetic);
+  if (!allowed) {
+    result.verdict = Verdict::unsupported;
+    result.note = fmt::format("no tolerance is known for arithmetic '{}'", view.arithmetic);
+    return result;
+  }
+  result.tolerance = allowed->each;
+  result.rms_limit = allowed->rms;
+  const std::size_t cols = columns_of(view, golden.id);
+  bool wrong_choice = false;
+  if (info(golden.id.tap).kind == TapKind::choice) {
+    const auto [rows, other_count] = differing_choices(expected.values, actual, cols);
+    const bool no_verdict = allows_no_verdict(golden.margin, noise_of(view, {Tap::router_probs, golden.id.layer}));
+    if (!rows.empty() && !other_count && no_verdict) {
+      result.note =
+          fmt::format("{} of {} rows choose otherwise and are not judged: the golden's margin {:.3g} is too small",
+                      rows.size(), expected.rows.size(), golden.margin);
+      for (const std::size_t row : rows)  // taken out of the comparison
+        std::copy_n(expected.values.begin() + std::ptrdiff_t(row * cols), cols,
+                    actual.begin() + std::ptrdiff_t(row * cols));
+    } else if (!rows.empty()) {
+      wrong_choice = true;
+      const std::int64_t row = expected.rows[rows.front()];
+      result.note = fmt::format("{} of {} rows choose otherwise, the first [{}, {}]: expected {}, got {}", rows.size(),
+                                expected.rows.size(), row / view.tokens, row % view.tokens,
+                                fmt::join(nonzero(std::span(expected.values).subspan(rows.front() * cols, cols)), " "),
+                                fmt::join(nonzero(std::span(actual).subspan(rows.front() * cols, cols)), " "));
+    }
+  }
+  result.stats = compare(expected.values, actual, allowed->each);
+  if (result.stats.count > 0) result.worst = unravel(view, golden.id, result.stats.worst, expected.rows);
+  if (result.stats.not_finite > 0) {
+    result.verdict = Verdict::fail_nan;
+  } else if (result.stats.mismatches > 0 || wrong_choice) {
+    result.verdict = Verdict::fail_numeric;
+  } else if (allowed->rms > 0 && !(result.stats.rms <= allowed->rms)) {
+    result.verdict = Verdict::fail_numeric;
+    result.note = fmt::format("RMS {:.3g} is over {:.3g}", result.stats.rms, allowed->rms);
+  }
+  return result;
+}
+
+/// The tap that an entry of the table's inputs column names for this layer, if it names one of the same width.
+std::optional<TapId> input_tap(const CaseView& view, TapId id, std::string_view name) {
+  std::optional<TapId> found;
+  if (name == "in") {
+    found = id.layer == 0 ? TapId{Tap::embed, -1} : TapId{Tap::out, id.layer - 1};
+  } else {
+    int layer = id.layer;
+    if (name.starts_with("kv:")) {
+      name.remove_prefix(3);
+      const KvSource& kv = view.plan.layers[std::size_t(layer)].kv;
+      if (kv.kind == KvSource::target) return std::nullopt;
+      layer = kv.layer;
+    }
+    for (const TapInfo& row : kTaps)
+      if (row.id == name) {
+        if (row.scope != TapScope::layer)
+          found = TapId{row.tap, -1};
+        else if (layer >= 0)
+          found = TapId{row.tap, layer};
+        else if (row.tap == Tap::out)
+          found = TapId{Tap::out, int(view.plan.layers.size()) - 1};
+      }
+  }
+  if (!found || !exists(view.plan, *found) || columns_of(view, *found) != columns_of(view, id)) return std::nullopt;
+  return found;
+}
+
+std::vector<std::string_view> words(std::string_view text) {
+  std::vector<std::string_view> out;
+  while (!text.empty()) {
+    const std::size_t space = std::min(text.find(' '), text.size());
+    if (space > 0) out.push_back(text.substr(0, space));
+    text.remove_prefix(std::min(space + 1, text.size()));
+  }
+  return out;
+}
+
+/// The rows of `source` that `wanted` asks for; nullopt if one is missing.
+std::optional<std::vector<float>> at_rows(const Kept& source, std::span<const std::int64_t> wanted, std::size_t cols) {
+  std::vector<float> out;
+  for (const std::int64_t row : wanted) {
+    const auto found = std::find(source.rows.begin(), source.rows.end(), row);
+    if (found == source.rows.end()) return std::nullopt;
+    const auto from = source.values.begin() + (found - source.rows.begin()) * std::ptrdiff_t(cols);
+    out.insert(out.end(), from, from + std::ptrdiff_t(cols));
+  }
+  return out;
+}
+
+bool all_at_position_0(const CaseView& view, std::span<const std::int64_t> rows) {
+  return std::all_of(rows.begin(), rows.end(), [&](std::int64_t row) {
+    return (view.positions.empty() ? row % view.tokens : view.positions[std::size_t(row)]) == 0;
+  });
+}
+
+}  // namespace
+
+std::optional<Allowance> allowance(const GoldenTap& golden, std::string_view arithmetic) {
+  if (arithmetic == "fp32") return Allowance{.each = fp32_engine()};
+  if (arithmetic == "bf16")
+    return Allowance{.each = bf16_engine(golden.noise_bf16), .rms = bf16_rms_limit(golden.noise_bf16_rms)};
+  return std::nullopt;
+}
+
+TapResult not_judged(const CaseView& view, TapId id, Verdict verdict, std::string note) {
+  TapResult result;
+  result.tap = id.name();
+  result.verdict = verdict;
+  result.shape = full_shape(view, id);
+  result.note = std::move(note);
+  return result;
+}
+
+TapResult judge_tap(const CaseView& view, const GoldenTap& golden, std::span<const float> actual) {
+  if (!exists(view.plan, golden.id)) {
+    TapResult result;
+    result.tap = golden.id.name();
+    result.verdict = Verdict::fail_shape;
+    result.note = "the golden has a tap that the checkpoint's plan has not";
+    return result;
+  }
+  const std::size_t cols = columns_of(view, golden.id);
+  const std::size_t size = std::size_t(view.batch) * std::size_t(view.tokens) * cols;
+  std::optional<Kept> expected = kept(view, golden);
+  if (!expected)
+    return not_judged(view, golden.id, Verdict::fail_shape,
+                      fmt::format("the golden's shape {} does not fit the plan", shape_text(golden.shape)));
+  if (actual.size() != size)
+    return not_judged(view, golden.id, Verdict::fail_shape,
+                      fmt::format("{} values instead of {}", actual.size(), size));
+  std::vector<float> same_rows = pick(actual, expected->rows, cols);
+  return judge_kept(view, golden, std::move(*expected), std::move(same_rows));
+}
+
+TapResult judge_ids(const CaseView& view, const GoldenCase& golden, std::span<const std::int64_t> actual) {
+  TapResult result;
+  result.tap = "generated_ids";
+  result.shape = {view.batch, golden.generated};
+  result.stats.count = golden.generated_ids.size();
+  if (golden.generated_ids.size() != std::size_t(view.batch) * std::size_t(golden.generated)) {
+    result.verdict = Verdict::fail_shape;
+    result.note = fmt::format("the golden holds {} ids", golden.generated_ids.size());
+    return result;
+  }
+  if (actual.size() != golden.generated_ids.size()) {
+    result.verdict = Verdict::fail_shape;
+    result.note = fmt::format("{} ids instead of {}", actual.size(), golden.generated_ids.size());
+    return result;
+  }
+  const bool no_verdict = allows_no_verdict(golden.generated_margin, noise_of(view, {Tap::logits, -1}));
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    if (actual[i] == golden.generated_ids[i]) continue;
+    if (result.stats.mismatches++ == 0) {
+      result.worst = {std::int64_t(i) / golden.generated, std::int64_t(i) % golden.generated};
+      result.stats.worst = i;
+      result.stats.expected = float(golden.generated_ids[i]);
+      result.stats.actual = float(actual[i]);
+      result.note = fmt::format("row {}, step {}: expected {}, got {}", result.worst[0], result.worst[1],
+                                golden.generated_ids[i], actual[i]);
+    }
+  }
+  if (result.stats.mismatches == 0) return result;
+  if (no_verdict) {
+    result.note += fmt::format("; not judged: the golden's margin {:.3g} is too small", golden.generated_margin);
+    result.stats.mismatches = 0;
+  } else {
+    result.verdict = Verdict::fail_numeric;
+  }
+  return result;
+}
+
+TapResult judge_generated_logits(const CaseView& view, const GoldenCase& golden, std::span<const std::int64_t> ids,
+                                 std::span<const float> actual) {
+  TapResult result;
+  result.tap = "generated_logits";
+  result.shape = {view.batch, golden.generated, view.plan.vocab};
+  const std::size_t vocab = std::size_t(view.plan.vocab), steps = std::size_t(golden.generated);
+  if (golden.generated_logits.size() != golden.generated_ids.size() * vocab ||
+      actual.size() != golden.generated_logits.size() || ids.size() != golden.generated_ids.size()) {
+    result.verdict = Verdict::fail_shape;
+    result.note = fmt::format("{} values where the golden holds {}", actual.size(), golden.generated_logits.size());
+    return result;
+  }
+  const auto logits =
+      std::find_if(view.taps.begin(), view.taps.end(), [](const GoldenTap& tap) { return tap.id.tap == Tap::logits; });
+  const std::optional<Allowance> allowed =
+      logits == view.taps.end() ? std::nullopt : allowance(*logits, view.arithmetic);
+  if (!allowed) {
+    result.verdict = Verdict::unsupported;
+    result.note = fmt::format("no tolerance is known for arithmetic '{}'", view.arithmetic);
+    return result;
+  }
+  std::vector<float> expected, compared;
+  std::vector<std::size_t> rows;
+  for (std::size_t b = 0; b < std::size_t(view.batch); ++b)
+    for (std::size_t step = 0; step < steps; ++step) {
+      const std::size_t row = b * steps + step;
+      rows.push_back(row);
+      const auto add = [&](std::span<const float> from, std::vector<float>& to) {
+        to.insert(to.end(), from.begin() + std::ptrdiff_t(row * vocab),
+                  from.begin() + std::ptrdiff_t((row + 1) * vocab));
+      };
+      add(golden.generated_logits, expected);
+      add(actual, compared);
+      if (ids[row] != golden.generated_ids[row]) break;
+    }
+  result.tolerance = allowed->each;
+  result.stats = compare(expected, compared, allowed->each);
+  const std::size_t worst = rows[result.stats.worst / vocab];
+  result.worst = {std::int64_t(worst / steps), std::int64_t(worst % steps), std::int64_t(result.stats.worst % vocab)};
+  if (result.stats.not_finite > 0)
+    result.verdict = Verdict::fail_nan;
+  else if (result.stats.mismatches > 0)
+    result.verdict = Verdict::fail_numeric;
+  return result;
+}
+
+std::string vacuous(const CaseView& view, const GoldenTap& golden) {
+  if (!exists(view.plan, golden.id)) return "";  // judge_tap says so
+  const std::optional<Kept> expected = kept(view, golden);
+  if (!expected || !allowance(golden, view.arithmetic)) return "";
+  if (expected->rows.empty()) return "vacuous golden: it keeps no row that is compared";
+  const auto passes = [&](std::vector<float> actual) {
+    return judge_kept(view, golden, *expected, std::move(actual)).verdict == Verdict::pass;
+  };
+  if (passes(std::vector<float>(expected->values.size(), 0))) return "vacuous golden: zeros would pass";
+  if (info(golden.id.tap).kind == TapKind::rope && all_at_position_0(view, expected->rows)) return "";
+  const std::size_t cols = columns_of(view, golden.id);
+  for (const std::string_view name : words(info(golden.id.tap).inputs)) {
+    const std::optional<TapId> id = input_tap(view, golden.id, name);
+    if (!id) continue;
+    for (const GoldenTap& tap : view.taps) {
+      if (!(tap.id == *id)) continue;
+      const std::optional<Kept> source = kept(view, tap);
+      if (!source) continue;
+      const std::optional<std::vector<float>> input = at_rows(*source, expected->rows, cols);
+      if (input && passes(*input)) return fmt::format("vacuous golden: its own input {} would pass", tap.id.name());
+    }
+  }
+  return "";
+}
+
+}  // namespace assay

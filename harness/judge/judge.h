@@ -1,0 +1,68 @@
+// Whether what an engine computed is what transformers computed. Pure: values in, verdicts out. Not here: running
+// engines (harness/drive), files, processes; which taps are asked for (harness/verify).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/tolerance.h"
+#include "golden/store.h"
+#include "model/plan.h"
+#include "reports/run.h"
+
+namespace assay {
+
+/// bf16 engines, a whole tap: root mean square within 1.25 of what transformers itself moves in bf16 (DESIGN.md section
+/// 6).
+constexpr double bf16_rms_limit(double noise_bf16_rms) { return 1.25 * noise_bf16_rms; }
+
+/// A discrete choice may be held against an engine only if its margin is that many times the noise of what it rests on.
+inline constexpr double kMarginOverNoise = 10;
+
+/// What a tap of the golden allows an engine of this arithmetic; nullopt if nothing is known about the arithmetic.
+struct Allowance {
+  Tolerance each;
+  double rms = 0;  ///< 0 = no limit
+};
+std::optional<Allowance> allowance(const GoldenTap& golden, std::string_view arithmetic);
+
+/// What the taps of a case are judged by, beside their values.
+struct CaseView {
+  const Plan& plan;
+  int batch = 0, tokens = 0;
+  std::span<const std::int64_t> mask;       ///< [B, T]; empty = all 1. Rows of padding are never compared.
+  std::span<const std::int64_t> positions;  ///< [B, T]; empty = 0 .. T - 1
+  std::span<const GoldenTap> taps;          ///< the golden's, for the noise that a choice rests on
+  std::string_view arithmetic;
+};
+
+/// Judges one tap. Verdicts: pass, fail_numeric, fail_shape, fail_nan; unsupported for an arithmetic without a
+/// tolerance.
+/// @param actual  [B * T, columns], all rows
+TapResult judge_tap(const CaseView& view, const GoldenTap& golden, std::span<const float> actual);
+
+/// Judges greedy ids: equal, or no verdict from the first difference of a row on where the golden's margin is too
+/// small.
+/// @param actual  [B, golden.generated]
+TapResult judge_ids(const CaseView& view, const GoldenCase& golden, std::span<const std::int64_t> actual);
+
+/// Judges the logits that the ids were chosen from, as text.logits is judged: each row up to the step where its ids
+/// part from the golden's, because what follows has another input.
+/// @param ids     [B, golden.generated]
+/// @param actual  [B, golden.generated, V]
+TapResult judge_generated_logits(const CaseView& view, const GoldenCase& golden, std::span<const std::int64_t> ids,
+                                 std::span<const float> actual);
+
+/// Why this tap of the golden proves nothing: zeros or the op's own input would pass, or no row is compared. Empty if
+/// it proves something. An op whose input the golden does not hold at the same rows is tried with zeros alone, and so
+/// is RoPE where every compared row is at position 0, which it leaves as it is.
+std::string vacuous(const CaseView& view, const GoldenTap& golden);
+
+/// As judge_tap's result for a tap that was not offered or not computed.
+TapResult not_judged(const CaseView& view, TapId id, Verdict verdict, std::string note);
+
+}  // namespace assay

@@ -1,0 +1,192 @@
+#include "harness/verify/verify.h"
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include "harness/verify/isolate.h"
+#include "harness/verify/verify_case.h"
+#include "reports/json.h"
+
+namespace assay {
+namespace {
+
+// A child's first message is one of these and what belongs to it; each further one is a PathResult in JSON.
+constexpr std::string_view kPaths = "paths";
+constexpr std::string_view kBad = "bad";
+
+struct Case {
+  GoldenCase golden;
+  CaseInputs inputs;
+};
+
+Result<Case> load(const Subject& subject, const std::string& name) {
+  ASSAY_TRY(golden, subject.load(name));
+  ASSAY_TRY(inputs, CaseInputs::from(golden.inputs, subject.name + "/" + name));
+  return Case{std::move(golden), std::move(inputs)};
+}
+
+/// Selected paths on which the filter takes any tap or the ids.
+std::vector<Path> selected_paths(const Subject& subject, const Case& loaded, const Selection& selection) {
+  std::vector<Path> paths = paths_of(subject.checkpoint.plan, loaded.golden, loaded.inputs, selection);
+  std::erase_if(paths, [&](Path path) {
+    const auto takes = [&](std::string_view tap) {
+      return filter_matches(selection.filter, subject_of(subject.name, loaded.golden.name, path.name(), tap));
+    };
+    return !takes(kGeneratedIds) && !takes(kGeneratedLogits) &&
+           std::none_of(loaded.golden.taps.begin(), loaded.golden.taps.end(),
+                        [&](const GoldenTap& tap) { return takes(tap.id.name()); });
+  });
+  return paths;
+}
+
+std::vector<std::string> split_lines(std::string_view text) {
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    lines.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
+/// A case on an engine, over as many children as its crashes make necessary.
+struct Job {
+  const Engine* engine = nullptr;
+  const Subject* subject = nullptr;
+  std::string case_name;
+  std::vector<std::string> remaining;  ///< paths that a crash before them left over; empty = from the start
+  std::vector<PathResult> results;
+
+  CaseId id() const { return {engine->can.name, subject->name, subject->variant, case_name}; }
+
+  Work work(const VerifyOptions& options, int threads) const {
+    return [this, &options, threads](const Send& send) {
+      omp_set_num_threads(threads);
+      const Result<Case> loaded = load(*subject, case_name);
+      if (!loaded) return send(std::string(kBad) + "\n" + loaded.error().message());
+      std::vector<Path> paths = selected_paths(*subject, *loaded, options.selection);
+      if (!remaining.empty())
+        std::erase_if(paths, [&](Path path) {
+          return std::find(remaining.begin(), remaining.end(), path.name()) == remaining.end();
+        });
+      std::string names(kPaths);
+      for (const Path path : paths) names += "\n" + path.name();
+      send(names);
+      const CaseUnderTest test{id(), *engine, subject->checkpoint, loaded->golden, loaded->inputs};
+      verify_case(test, paths, options.selection, [&](const PathResult& result) { send(to_json(result)); });
+    };
+  }
+
+  /// Adds what came of a child; `remaining` holds what another child must do.
+  Result<void> take(const Outcome& outcome) {
+    remaining.clear();
+    const auto unreadable = [&](std::string why) {
+      return fail({Failure::bad_input, subject->name, case_name, "a readable golden", std::move(why)});
+    };
+    if (outcome.messages.empty()) return unreadable(outcome.what);
+    std::vector<std::string> paths = split_lines(outcome.messages.front());
+    if (paths.front() == kBad) return unreadable(outcome.messages.front().substr(kBad.size() + 1));
+    paths.erase(paths.begin());
+    for (std::size_t i = 1; i < outcome.messages.size(); ++i) {
+      ASSAY_TRY(result, path_result_from_json(outcome.messages[i], "result of " + case_name));
+      results.push_back(std::move(result));
+    }
+    const std::size_t finished = outcome.messages.size() - 1;
+    if (outcome.end == Outcome::finished || finished >= paths.size()) return {};
+    if (outcome.end == Outcome::crashed) {
+      results.push_back(without_taps(id(), paths[finished], Verdict::crash, outcome.what));
+      remaining.assign(paths.begin() + std::ptrdiff_t(finished) + 1, paths.end());
+    } else {
+      for (std::size_t i = finished; i < paths.size(); ++i)
+        results.push_back(
+            without_taps(id(), paths[i], Verdict::timeout,
+                         i == finished ? outcome.what : "not run: " + paths[finished] + " took all the time"));
+    }
+    return {};
+  }
+};
+
+}  // namespace
+
+Result<std::vector<Subject>> open_goldens(const std::filesystem::path& data, const Selection& selection) {
+  ASSAY_TRY(entries, list_goldens(data));
+  for (const std::string& name : selection.goldens)
+    if (std::none_of(entries.begin(), entries.end(), [&](const GoldenEntry& entry) { return entry.name == name; }))
+      return fail({Failure::bad_input, data.string(), "", "a golden called " + name, "none"});
+  std::vector<Subject> subjects;
+  for (const GoldenEntry& entry : entries) {
+    if (!selection.has_golden(entry.name)) continue;
+    ASSAY_CHECK(check_manifest(data, entry.name));
+    ASSAY_TRY(golden, Golden::open(entry.file));
+    ASSAY_TRY(checkpoint, Checkpoint::open(entry.checkpoint));
+    const GoldenInfo info = golden.info();
+    subjects.push_back({entry.name, info.variant, std::move(checkpoint), info.cases,
+                        [golden = std::move(golden)](std::string_view name) { return golden.load(name); }});
+  }
+  return subjects;
+}
+
+Result<std::vector<PathResult>> verify(std::span<const Engine* const> engines, std::span<const Subject> subjects,
+                                       const VerifyOptions& options) {
+  std::vector<Job> jobs;
+  for (const Engine* engine : engines)
+    for (const Subject& subject : subjects)
+      for (const std::string& name : subject.cases)
+        jobs.push_back({.engine = engine, .subject = &subject, .case_name = name, .remaining = {}, .results = {}});
+  const int children = options.children > 0 ? options.children : cores();
+  const int threads = std::max(1, cores() / std::max(1, std::min(children, int(jobs.size()))));
+
+  std::vector<Job*> waiting;
+  waiting.reserve(jobs.size());
+  for (Job& job : jobs) waiting.push_back(&job);
+  std::size_t done = 0;
+  while (!waiting.empty()) {
+    std::vector<Work> works;
+    works.reserve(waiting.size());
+    for (const Job* job : waiting) works.push_back(job->work(options, threads));
+    IsolateOptions isolation{.children = children, .deadline = options.timeout, .ended = {}};
+    if (options.progress)
+      isolation.ended = [&](std::size_t ended) { options.progress(done + ended, done + waiting.size()); };
+    const std::vector<Outcome> outcomes = isolate(works, isolation);
+    done += waiting.size();
+    std::vector<Job*> again;
+    for (std::size_t i = 0; i < waiting.size(); ++i) {
+      ASSAY_CHECK(waiting[i]->take(outcomes[i]));
+      if (!waiting[i]->remaining.empty()) again.push_back(waiting[i]);
+    }
+    waiting = std::move(again);
+  }
+  std::vector<PathResult> results;
+  for (Job& job : jobs) std::move(job.results.begin(), job.results.end(), std::back_inserter(results));
+  return results;
+}
+
+Result<std::vector<Planned>> plan_of(std::span<const Subject> subjects, const Selection& selection) {
+  std::vector<Planned> planned;
+  for (const Subject& subject : subjects)
+    for (const std::string& name : subject.cases) {
+      ASSAY_TRY(loaded, load(subject, name));
+      for (const Path path : selected_paths(subject, loaded, selection))
+        planned.push_back({subject.name, name, path.name()});
+    }
+  return planned;
+}
+
+Machine this_machine() {
+  Machine machine{.cpu = "unknown", .cores = cores()};
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) {
+      machine.cpu = line.substr(colon + 2);
+      break;
+    }
+  }
+  return machine;
+}
+
+}  // namespace assay

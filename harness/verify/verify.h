@@ -1,0 +1,56 @@
+// Engines against goldens: every case of every golden on every engine, each in a child process of its own, so that a
+// hang or a crash is a verdict. Not here: judging one case (verify_case.h), reports.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/engine.h"
+#include "golden/store.h"
+#include "harness/verify/select.h"
+#include "model/checkpoint.h"
+#include "reports/run.h"
+
+namespace assay {
+
+/// A golden to hold engines against. `load` reads one case; it runs in the children.
+struct Subject {
+  std::string name, variant;
+  Checkpoint checkpoint;
+  std::vector<std::string> cases;
+  std::function<Result<GoldenCase>(std::string_view)> load;
+};
+
+/// The selected goldens below `data`: hashed against the manifest, then opened, with their checkpoints.
+/// Errors: io, bad_input, unsupported; bad_input too for a golden that was selected by name and does not exist.
+Result<std::vector<Subject>> open_goldens(const std::filesystem::path& data, const Selection& selection);
+
+struct VerifyOptions {
+  Selection selection;
+  int children = 0;                                                 ///< processes at once; 0 = as many as cores
+  std::chrono::duration<double> timeout{300};                       ///< of one case on one engine, all paths
+  std::function<void(std::size_t done, std::size_t all)> progress;  ///< cases
+};
+
+/// Results by engine, golden, case and path, in that order. A crash costs the path it happens on, a timeout that path
+/// and the case's later ones. Errors: bad_input (a golden's case that cannot be read); internal.
+Result<std::vector<PathResult>> verify(std::span<const Engine* const> engines, std::span<const Subject> subjects,
+                                       const VerifyOptions& options);
+
+/// What verify would run: golden, case and path of each.
+struct Planned {
+  std::string golden, case_name, path;
+};
+Result<std::vector<Planned>> plan_of(std::span<const Subject> subjects, const Selection& selection);
+
+/// This machine, for a run's fingerprint.
+Machine this_machine();
+
+}  // namespace assay

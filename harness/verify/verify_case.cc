@@ -1,0 +1,188 @@
+#include "harness/verify/verify_case.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "harness/drive/tap_pattern.h"
+#include "harness/judge/judge.h"
+
+namespace assay {
+namespace {
+
+constexpr TapId kLogits{Tap::logits, -1};
+
+bool offers(const Engine& engine, TapId id) {
+  const std::string name = id.name();
+  return id == kLogits || std::any_of(engine.can.taps.begin(), engine.can.taps.end(),
+                                      [&](const std::string& pattern) { return tap_matches(pattern, name); });
+}
+
+/// What a Failure of an engine on a golden's inputs says about the engine.
+Verdict verdict_of(const Failure& failure) {
+  if (failure.kind == Failure::unsupported) return Verdict::unsupported;
+  if (failure.kind != Failure::bad_output) return Verdict::crash;  // it refused what is right, or broke down politely
+  return failure.expected == kFiniteLogits ? Verdict::fail_nan : Verdict::fail_shape;
+}
+
+/// The capability that a path needs and the engine lacks; empty if it has all.
+std::string lacks(const Capabilities& can, Path path) {
+  if (path.kind != Path::nocache && !can.cache) return "the engine has no cache";
+  if (path.kind == Path::batched && !can.batch) return "the engine takes no batches";
+  return "";
+}
+
+class CaseVerifier {
+ public:
+  CaseVerifier(const CaseUnderTest& test, const Selection& selection)
+      : test_(test),
+        selection_(selection),
+        view_{.plan = test.checkpoint.plan,
+              .batch = test.inputs.batch,
+              .tokens = test.inputs.tokens,
+              .mask = test.inputs.mask,
+              .positions = test.inputs.positions,
+              .taps = test.golden.taps,
+              .arithmetic = test.engine.can.arithmetic},
+        vacuous_(test.golden.taps.size()) {}
+
+  PathResult run(Path path) {
+    const auto start = std::chrono::steady_clock::now();
+    PathResult result = judge(path);
+    result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return result;
+  }
+
+ private:
+  PathResult judge(Path path) {
+    if (std::string lack = lacks(test_.engine.can, path); !lack.empty())
+      return without_taps(test_.id, path.name(), Verdict::unsupported, std::move(lack));
+    auto session = test_.engine.open(test_.checkpoint);
+    if (!session) return without_taps(test_.id, path.name(), verdict_of(session.error()), session.error().message());
+    PathResult result = without_taps(test_.id, path.name(), Verdict::pass, "");
+    const std::vector<TapId> all = wanted(path);
+    const bool logits = std::find(all.begin(), all.end(), kLogits) != all.end();
+    if (all.size() > (logits ? 1U : 0U)) judge_taps(**session, path, all, "taps", result);
+    if (logits) judge_taps(**session, path, {kLogits}, "logits", result);
+    if (test_.golden.generated > 0 && (selected(path, kGeneratedIds) || selected(path, kGeneratedLogits)))
+      judge_generated(**session, path, result);
+    conclude(result);
+    return result;
+  }
+
+  bool selected(Path path, std::string_view tap) const {
+    return filter_matches(selection_.filter, subject_of(test_.id.golden, test_.id.case_name, path.name(), tap));
+  }
+
+  /// Taps that the golden holds, the engine has and nobody filtered out.
+  std::vector<TapId> wanted(Path path) const {
+    std::vector<TapId> ids;
+    for (const GoldenTap& tap : test_.golden.taps)
+      if (offers(test_.engine, tap.id) && selected(path, tap.id.name())) ids.push_back(tap.id);
+    return ids;
+  }
+
+  void judge_taps(Session& session, Path path, const std::vector<TapId>& ids, const char* mode, PathResult& result) {
+    std::vector<TapId> known;  // a golden's tap that the plan lacks is the judge's to report, not the engine's to offer
+    std::copy_if(ids.begin(), ids.end(), std::back_inserter(known), [&](TapId id) { return exists(view_.plan, id); });
+    const Result<Driven> driven = drive(session, test_.inputs, {.path = path, .generate = 0, .taps = known});
+    if (!driven) {
+      result.taps.push_back(of_failure(driven.error(), mode));
+      return;
+    }
+    for (std::size_t i = 0; i < test_.golden.taps.size(); ++i) {
+      const GoldenTap& golden = test_.golden.taps[i];
+      if (std::find(ids.begin(), ids.end(), golden.id) == ids.end()) continue;
+      const std::vector<float>* values = driven->find(golden.id);
+      TapResult judged = judge_tap(view_, golden, values == nullptr ? std::span<const float>() : *values);
+      judged.mode = mode;
+      if (const std::string& why = vacuity(i); judged.verdict == Verdict::pass && !why.empty()) {
+        judged.verdict = Verdict::fail_numeric;
+        judged.note = why;
+      }
+      result.taps.push_back(std::move(judged));
+    }
+  }
+
+  void judge_generated(Session& session, Path path, PathResult& result) {
+    const Result<Driven> driven =
+        drive(session, test_.inputs, {.path = path, .generate = test_.golden.generated, .taps = {}});
+    const auto add = [&](std::string_view name, const auto& judge_it) {
+      if (!selected(path, name)) return;
+      TapResult judged = driven ? judge_it() : of_failure(driven.error(), "ids");
+      judged.tap = name;
+      judged.mode = "ids";
+      result.taps.push_back(std::move(judged));
+    };
+    add(kGeneratedLogits,
+        [&] { return judge_generated_logits(view_, test_.golden, driven->generated, driven->generated_logits); });
+    add(kGeneratedIds, [&] { return judge_ids(view_, test_.golden, driven->generated); });
+  }
+
+  static TapResult of_failure(const Failure& failure, const char* mode) {
+    TapResult result;
+    result.tap = TapId::parse(failure.field) ? failure.field : "forward";
+    result.mode = mode;
+    result.verdict = verdict_of(failure);
+    result.note = failure.message();
+    return result;
+  }
+
+  /// The same on every path, so worked out once.
+  const std::string& vacuity(std::size_t tap) {
+    if (!vacuous_[tap]) vacuous_[tap] = vacuous(view_, test_.golden.taps[tap]);
+    return *vacuous_[tap];
+  }
+
+  static void conclude(PathResult& result) {
+    if (result.taps.empty()) {
+      result.verdict = Verdict::no_golden;
+      result.note = "the golden holds nothing that the engine offers";
+    } else if (const TapResult* first = first_failure(result)) {
+      result.verdict = first->verdict;
+    } else if (const auto lacking = std::find_if(result.taps.begin(), result.taps.end(),
+                                                 [](const TapResult& t) { return t.verdict == Verdict::unsupported; });
+               lacking != result.taps.end()) {
+      result.verdict = Verdict::unsupported;
+      result.note = lacking->note;
+    }
+  }
+
+  const CaseUnderTest& test_;
+  const Selection& selection_;
+  CaseView view_;
+  std::vector<std::optional<std::string>> vacuous_;
+};
+
+}  // namespace
+
+std::vector<PathResult> verify_case(const CaseUnderTest& test, std::span<const Path> paths, const Selection& selection,
+                                    const std::function<void(const PathResult&)>& done) {
+  CaseVerifier verifier(test, selection);
+  std::vector<PathResult> results;
+  for (const Path path : paths) {
+    results.push_back(verifier.run(path));
+    if (done) done(results.back());
+  }
+  return results;
+}
+
+PathResult without_taps(const CaseId& id, std::string_view path, Verdict verdict, std::string note) {
+  return {.engine = id.engine,
+          .golden = id.golden,
+          .variant = id.variant,
+          .case_name = id.case_name,
+          .path = std::string(path),
+          .verdict = verdict,
+          .note = std::move(note),
+          .rerun = rerun_command(id, path),
+          .taps = {}};
+}
+
+std::string rerun_command(const CaseId& id, std::string_view path) {
+  return fmt::format("./assay verify --engine {} --golden {} --filter '/{}/' --path {}", id.engine, id.golden,
+                     id.case_name, path);
+}
+
+}  // namespace assay

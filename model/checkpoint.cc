@@ -1,0 +1,246 @@
+#include "model/checkpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <set>
+
+#include "base/files.h"
+#include "model/safetensors.h"
+#include "model/shard_index.h"
+
+namespace assay {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kLargestIndex = std::size_t{64} << 20;
+constexpr std::string_view kEmbedding = "embed_tokens.weight", kHead = "lm_head.weight";
+// Gemma4ForConditionalGeneration, its order before 5.0, Gemma4ForCausalLM, Gemma4TextModel.
+constexpr std::array<std::string_view, 4> kPrefixes = {"model.language_model.", "language_model.model.", "model.", ""};
+constexpr std::array<std::string_view, 4> kHeads = {"lm_head.weight", "language_model.lm_head.weight",
+                                                    "model.lm_head.weight", "model.language_model.lm_head.weight"};
+constexpr std::array<std::string_view, 6> kTextParts = {
+    "embed_tokens.", "embed_tokens_per_layer.",     "layers.",
+    "norm.",         "per_layer_model_projection.", "per_layer_projection_norm."};
+
+/// A tensor and the file it lies in, for messages.
+struct Placed {
+  Tensor tensor;
+  std::string file;
+};
+using Files = std::map<std::string, Placed, std::less<>>;
+
+Result<void> add_file(Files& files, const fs::path& path) {
+  ASSAY_TRY(opened, Safetensors::open(path));
+  for (const auto& [name, tensor] : opened.tensors()) {
+    const auto [place, added] = files.try_emplace(name, Placed{tensor, path.string()});
+    if (!added)
+      return fail(
+          {Failure::bad_input, path.string(), name, "each tensor in one shard", "it also in " + place->second.file});
+  }
+  return {};
+}
+
+/// Every tensor of the directory by its full name. A single file goes before an index, as in transformers.
+Result<Files> read_files(const fs::path& directory, std::string& where) {
+  Files files;
+  std::error_code error;
+  const fs::path single = directory / "model.safetensors", index = directory / "model.safetensors.index.json";
+  where = single.string();
+  if (fs::exists(single, error)) {
+    ASSAY_CHECK(add_file(files, single));
+    return files;
+  }
+  if (!fs::exists(index, error))
+    return fail({Failure::io, directory.string(), "", "model.safetensors or model.safetensors.index.json", "neither"});
+  where = index.string();
+  ASSAY_TRY(text, read_file(index, kLargestIndex));
+  ASSAY_TRY(shard_of, parse_shard_index(text, where));
+  std::set<std::string_view> shards;
+  for (const auto& [name, shard] : shard_of) shards.insert(shard);
+  for (const std::string_view shard : shards) ASSAY_CHECK(add_file(files, directory / shard));
+  for (const auto& [name, shard] : shard_of) {
+    const auto found = files.find(name);
+    const std::string expected = (directory / shard).string();
+    if (found == files.end() || found->second.file != expected)
+      return fail({Failure::bad_input, where, "weight_map." + name, "it in " + shard,
+                   found == files.end() ? "it nowhere" : "it in " + found->second.file});
+  }
+  return files;
+}
+
+Result<std::string_view> find_prefix(const Files& files, const std::string& where) {
+  std::optional<std::string_view> found;
+  for (const std::string_view prefix : kPrefixes) {
+    const std::string name = std::string(prefix) + std::string(kEmbedding);
+    if (!files.contains(name)) continue;
+    if (found)
+      return fail({Failure::bad_input, where, std::string(kEmbedding), "one text model",
+                   std::string(*found) + std::string(kEmbedding) + " and " + name});
+    found = prefix;
+  }
+  if (!found)
+    return fail({Failure::bad_input, where, std::string(kEmbedding),
+                 "it alone or below model., model.language_model. or language_model.model.", "none"});
+  return *found;
+}
+
+bool is_text_part(std::string_view name) {
+  return std::any_of(kTextParts.begin(), kTextParts.end(), [name](auto part) { return name.starts_with(part); });
+}
+
+/// The name below the text model, or the full name of another part's tensor.
+std::string_view short_name(std::string_view name, std::string_view prefix) {
+  if (std::find(kHeads.begin(), kHeads.end(), name) != kHeads.end()) return kHead;
+  if (name.starts_with(prefix) && is_text_part(name.substr(prefix.size()))) return name.substr(prefix.size());
+  return name;
+}
+
+/// Files under one set of names. A second head, or text tensors outside the prefix, would make two models of one.
+Result<Files> renamed(Files files, const std::string& where) {
+  ASSAY_TRY(prefix, find_prefix(files, where));
+  Files result;
+  std::map<std::string, std::string, std::less<>> origin;
+  for (auto& [name, placed] : files) {
+    const std::string_view shorter = short_name(name, prefix);
+    if (shorter == name && name != kHead && is_text_part(name) && !prefix.empty())
+      return fail({Failure::bad_input, placed.file, name, "it below " + std::string(prefix), "it alone"});
+    const auto [place, added] = origin.try_emplace(std::string(shorter), name);
+    if (!added) return fail({Failure::bad_input, placed.file, name, "one " + place->first, place->second + " too"});
+    result.emplace(std::string(shorter), std::move(placed));
+  }
+  return result;
+}
+
+Result<void> check_tensor(const ExpectedTensor& expected, const Placed& placed) {
+  const Tensor& tensor = placed.tensor;
+  if (tensor.shape != expected.shape)
+    return fail({Failure::bad_input, placed.file, expected.name, "shape " + shape_text(expected.shape),
+                 shape_text(tensor.shape)});
+  if (tensor.dtype != Dtype::f32 && tensor.dtype != Dtype::bf16 && tensor.dtype != Dtype::f16)
+    return fail(
+        {Failure::bad_input, placed.file, expected.name, "F32, F16 or BF16", std::string(name_of(tensor.dtype))});
+  return {};
+}
+
+bool same_values(const Tensor& a, const Tensor& b) {
+  if (a.shape != b.shape) return false;
+  if (a.dtype == b.dtype) return a.bytes.empty() || std::memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) == 0;
+  const auto cols = std::size_t(a.shape.empty() ? 1 : a.shape.back());
+  std::vector<float> left(cols), right(cols);
+  for (std::int64_t first = 0; first < a.elements(); first += std::int64_t(cols)) {
+    a.widen(first, left);
+    b.widen(first, right);
+    if (left != right) return false;
+  }
+  return true;
+}
+
+/// What the config says of the head gives way to what the files hold: two tables that differ are not tied
+/// (tie_weights).
+Result<void> settle_head(Files& files, Plan& plan) {
+  const auto head = files.find(kHead);
+  if (!plan.tied_head || head == files.end()) return {};
+  ASSAY_CHECK(check_tensor({std::string(kHead), {plan.vocab, plan.hidden}}, head->second));
+  if (same_values(head->second.tensor, files.find(kEmbedding)->second.tensor))
+    files.erase(head);
+  else
+    plan.tied_head = false;
+  return {};
+}
+
+}  // namespace
+
+std::vector<ExpectedTensor> expected_tensors(const Plan& plan) {
+  std::vector<ExpectedTensor> all;
+  const std::int64_t hidden = plan.hidden, ple = plan.ple_width, layers = std::int64_t(plan.layers.size());
+  all.push_back({std::string(kEmbedding), {plan.vocab, hidden}});
+  all.push_back({"norm.weight", {hidden}});
+  if (ple > 0) {
+    all.push_back({"embed_tokens_per_layer.weight", {plan.ple_vocab, layers * ple}});
+    all.push_back({"per_layer_model_projection.weight", {layers * ple, hidden}});
+    all.push_back({"per_layer_projection_norm.weight", {ple}});
+  }
+  if (!plan.tied_head) all.push_back({std::string(kHead), {plan.vocab, hidden}});
+
+  for (std::int64_t i = 0; i < layers; ++i) {
+    const LayerPlan& layer = plan.layers[std::size_t(i)];
+    const std::string at = "layers." + std::to_string(i) + ".";
+    const auto add = [&](std::string_view name, std::vector<std::int64_t> shape) {
+      all.push_back({at + std::string(name), std::move(shape)});
+    };
+    const auto projection = [&](const std::string& name, std::int64_t rows, std::int64_t cols) {
+      add("self_attn." + name + ".weight", {rows, cols});
+      if (layer.attention_bias) add("self_attn." + name + ".bias", {rows});
+    };
+    for (const char* norm :
+         {"input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"})
+      add(std::string(norm) + ".weight", {hidden});
+    add("layer_scalar", {1});
+
+    projection("q_proj", layer.q_width(), hidden);
+    projection("o_proj", hidden, layer.q_width());
+    add("self_attn.q_norm.weight", {layer.head_dim});
+    if (layer.kv.kind == KvSource::own) {
+      projection("k_proj", layer.kv_width(), hidden);
+      if (!layer.value_is_key) projection("v_proj", layer.kv_width(), hidden);
+      add("self_attn.k_norm.weight", {layer.head_dim});
+    }
+
+    add("mlp.gate_proj.weight", {layer.ffn_width, hidden});
+    add("mlp.up_proj.weight", {layer.ffn_width, hidden});
+    add("mlp.down_proj.weight", {hidden, layer.ffn_width});
+    if (layer.ple_width > 0) {
+      add("per_layer_input_gate.weight", {layer.ple_width, hidden});
+      add("per_layer_projection.weight", {hidden, layer.ple_width});
+      add("post_per_layer_input_norm.weight", {hidden});
+    }
+    if (layer.experts) {
+      const std::int64_t count = layer.experts->count, width = layer.experts->width;
+      add("router.proj.weight", {count, hidden});
+      add("router.scale", {hidden});
+      add("router.per_expert_scale", {count});
+      add("experts.gate_up_proj", {count, 2 * width, hidden});
+      add("experts.down_proj", {count, hidden, width});
+      for (const char* norm :
+           {"post_feedforward_layernorm_1", "post_feedforward_layernorm_2", "pre_feedforward_layernorm_2"})
+        add(std::string(norm) + ".weight", {hidden});
+    }
+  }
+  return all;
+}
+
+Result<Checkpoint> Checkpoint::open(const fs::path& directory) {
+  Checkpoint checkpoint;
+  checkpoint.directory = directory;
+  ASSAY_TRY(config, read_config(directory / "config.json"));
+  checkpoint.config = std::move(config);
+  ASSAY_TRY(plan, make_plan(checkpoint.config));
+  checkpoint.plan = std::move(plan);
+  std::string where;
+  ASSAY_TRY(files, read_files(directory, where));
+  ASSAY_TRY(named, renamed(std::move(files), where));
+  for (std::size_t i = 0; i < checkpoint.plan.layers.size(); ++i)
+    named.try_emplace("layers." + std::to_string(i) + ".layer_scalar",
+                      Placed{Tensor::own({1}, std::vector<float>{1}), where});
+  ASSAY_CHECK(settle_head(named, checkpoint.plan));
+  for (const ExpectedTensor& expected : expected_tensors(checkpoint.plan)) {
+    const auto found = named.find(expected.name);
+    if (found == named.end())
+      return fail(
+          {Failure::bad_input, where, expected.name, "a tensor of shape " + shape_text(expected.shape), "none"});
+    ASSAY_CHECK(check_tensor(expected, found->second));
+  }
+  for (auto& [name, placed] : named) checkpoint.tensors.emplace(name, std::move(placed.tensor));
+  return checkpoint;
+}
+
+Result<Tensor> Checkpoint::tensor(std::string_view name) const {
+  const auto found = tensors.find(name);
+  if (found == tensors.end())
+    return fail({Failure::bad_input, directory.string(), std::string(name), "a tensor", "none"});
+  return found->second;
+}
+
+}  // namespace assay

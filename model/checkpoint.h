@@ -1,0 +1,46 @@
+// A HuggingFace checkpoint directory: config.json, its layer plan, and the text decoder's tensors under one set of
+// names, whichever prefix the files use. Memory-mapped, single or sharded with an index. Not here: towers, tokenizers.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/config.h"
+#include "model/plan.h"
+#include "model/tensor.h"
+
+namespace assay {
+
+struct Checkpoint {
+  std::filesystem::path directory;
+  Config config;
+  Plan plan;
+  /// By name below the text model: `embed_tokens.weight`, `layers.3.self_attn.q_proj.weight`, `norm.weight`, and
+  /// `lm_head.weight` where the head is not tied. Tensors of other parts keep their full name.
+  std::map<std::string, Tensor, std::less<>> tensors;
+
+  /// Opens a directory and checks that every tensor the plan needs is there with its shape and a floating-point dtype.
+  /// K/V weights of KV-shared layers may be there or not; a missing layer_scalar is 1; a tied head that differs from
+  /// the embedding is not tied: as transformers loads them. Errors: io, bad_input, unsupported; each names file and
+  /// tensor.
+  static Result<Checkpoint> open(const std::filesystem::path& directory);
+
+  /// A tensor that `open` has checked. Errors: bad_input (no such tensor).
+  Result<Tensor> tensor(std::string_view name) const;
+};
+
+/// A tensor that a plan needs, or that a checkpoint may carry beside what it needs.
+struct ExpectedTensor {
+  std::string name;
+  std::vector<std::int64_t> shape;
+};
+/// Every tensor of the text decoder that `plan` needs, by its name below the text model.
+/// Source: the parameters of Gemma4TextModel (transformers 5.22.2).
+std::vector<ExpectedTensor> expected_tensors(const Plan& plan);
+
+}  // namespace assay

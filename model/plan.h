@@ -1,0 +1,86 @@
+// A checkpoint's config.json resolved to numbers, once. Whatever an engine branches on is a field here; no code asks
+// for the name of a variant. Not here: reading JSON (config.h), weights (checkpoint.h), arithmetic.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/config.h"
+
+namespace assay {
+
+/// Rotary embedding of one layer. Lanes i and i + head_dim / 2 form pair i; frequency 0 leaves a pair as it is.
+struct Rope {
+  double theta = 0;
+  std::vector<float> inv_freq;  ///< [head_dim / 2], as transformers' fp32 table has them
+
+  bool operator==(const Rope&) const = default;
+};
+
+/// Which of the rows marked as image or video may see keys to their right.
+enum class Blocks {
+  causal,         ///< none: E2B, E4B
+  inside_window,  ///< sliding layers: (causal or same block) and inside the window: 26B, 31B
+  beyond_window,  ///< every layer: (causal and inside the window) or same block: 12B
+};
+
+enum class Activation { gelu_tanh, gelu_erf, silu, relu };
+
+struct KvSource {
+  enum Kind { own, earlier, target };
+  Kind kind = own;
+  int layer = 0;  ///< whose K/V is read: this layer (own), the donor (earlier), or the target's layer (drafters)
+
+  bool operator==(const KvSource&) const = default;
+};
+
+struct Experts {
+  int count = 0, used = 0, width = 0;
+
+  bool operator==(const Experts&) const = default;
+};
+
+struct LayerPlan {
+  int q_heads = 0, kv_heads = 0, head_dim = 0;
+  KvSource kv;
+  bool value_is_key = false;  ///< V is k_proj's output before k_norm and RoPE; the donor's where K/V are shared
+  bool attention_bias = false;
+  int window = 0;  ///< keys a query sees, itself included; 0 = all
+  Blocks blocks = Blocks::causal;
+  Rope rope;
+  int ffn_width = 0, ple_width = 0;  ///< ple_width 0: no per-layer embedding
+  std::optional<Experts> experts;    ///< beside the dense FFN
+
+  int q_width() const { return q_heads * head_dim; }
+  int kv_width() const { return kv_heads * head_dim; }
+  bool operator==(const LayerPlan&) const = default;
+};
+
+struct Plan {
+  int hidden = 0, vocab = 0;
+  int ple_vocab = 0, ple_width = 0;
+  float eps = 0;      ///< of every RMS norm
+  float softcap = 0;  ///< of the logits; 0 = none
+  bool tied_head = true;
+  Activation activation = Activation::gelu_tanh;
+  std::int64_t pad_id = 0;
+  /// Placeholder ids whose rows take the pad token's embeddings until soft tokens are merged; empty for text-only
+  /// models.
+  std::vector<std::int64_t> placeholder_ids;
+  std::vector<LayerPlan> layers;
+
+  bool operator==(const Plan&) const = default;
+};
+
+/// Errors: bad_input, naming the key that is missing, out of range or in contradiction with another; unsupported.
+/// Source: Gemma4TextConfig, Gemma4UnifiedTextConfig and the modules' constructors (transformers 5.22.2).
+Result<Plan> make_plan(const Config& config);
+
+/// transformers' fp32 table of one RoPE kind. pairs_rotated of head_dim / 2 pairs turn, the others have frequency 0;
+/// the exponent's denominator is head_dim in either case. `factor` divides every frequency.
+/// Source: Gemma4TextRotaryEmbedding.compute_default_rope_parameters, _compute_proportional_rope_parameters.
+std::vector<float> inverse_frequencies(double theta, int head_dim, int pairs_rotated, double factor);
+
+}  // namespace assay

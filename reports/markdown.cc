@@ -1,0 +1,82 @@
+#include "reports/markdown.h"
+
+#include <cstddef>
+
+#include <fmt/format.h>
+
+#include "reports/summary.h"
+#include "reports/text.h"
+
+namespace assay {
+namespace {
+
+constexpr std::size_t kMostFailures = 20;  // GitHub refuses comments over 65536 characters
+
+/// For text between tags or in a table cell.
+std::string escape(std::string_view text) {
+  std::string out;
+  for (const char c : printable(text)) switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '|': out += "&#124;"; break;
+      case '`': out += "&#96;"; break;
+      case '*': out += "&#42;"; break;
+      case '_': out += "&#95;"; break;
+      case '@': out += "&#64;"; break;  // would notify somebody
+      case '\n': out += ' '; break;
+      default: out += c;
+    }
+  return out;
+}
+
+std::string clipped(const std::string& text) {
+  constexpr std::size_t kLongest = 1500;
+  return text.size() <= kLongest ? text : text.substr(0, kLongest) + " …";
+}
+
+}  // namespace
+
+std::string to_markdown(const Run& run) {
+  const Counts counts = count(run);
+  const int code = exit_code(run);
+  std::string out = fmt::format("### assay {}: {} passed, {} failed, {} unsupported\n\n",
+                                code == 0   ? "✅"
+                                : code == 3 ? "⚠️"
+                                            : "❌",
+                                counts.passed, counts.failed, counts.unsupported);
+  if (code == 3) out += "Nothing was judged.\n\n";
+  for (const std::string& line : run.unmet) out += fmt::format("- **unmet**: {}\n", escape(line));
+  if (!run.unmet.empty()) out += "\n";
+  const std::vector<Line> lines = lines_of(run);
+  if (!lines.empty())
+    out +=
+        "| engine | golden | passed | failed | unsupported | worst tap | max abs | of tolerance "
+        "|\n|---|---|--:|--:|--:|---|--:|--:|\n";
+  for (const Line& line : lines) {
+    out += fmt::format("| {} | {} | {} | {} | {} |", escape(line.engine), escape(line.golden), line.passed, line.failed,
+                       line.unsupported);
+    if (line.worst == nullptr)
+      out += " | | |\n";
+    else
+      out +=
+          fmt::format(" {} | {:.2g} | {} |\n",
+                      escape(fmt::format("{}/{} {}", line.worst_in->case_name, line.worst_in->path, line.worst->tap)),
+                      line.worst->stats.max_abs, share_text(*line.worst));
+  }
+  std::size_t all = 0;
+  for (const PathResult& result : run.results) {
+    if (!failed(result.verdict) || all++ >= kMostFailures) continue;
+    const Explanation why = explain(result);
+    out += fmt::format("\n<details><summary>{}</summary>\n\n<table>\n", escape(why.title));
+    for (const auto& [name, value] : why.facts)
+      out += fmt::format("<tr><td>{}</td><td><code>{}</code></td></tr>\n", escape(name), escape(clipped(value)));
+    out += "</table>\n</details>\n";
+  }
+  if (all > kMostFailures) out += fmt::format("\n… and {} more failures.\n", all - kMostFailures);
+  out += fmt::format("\n<sub>{} on {} ({} cores), {:.1f} s</sub>\n", escape(run.version), escape(run.machine.cpu),
+                     run.machine.cores, run.seconds);
+  return out;
+}
+
+}  // namespace assay

@@ -1,0 +1,86 @@
+// What a run of the harness found: the one result model that every report is a view of. Not here: how results come
+// about (harness), how they look (terminal.h, json.h, junit.h, markdown.h).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error_stats.h"
+#include "base/tolerance.h"
+
+namespace assay {
+
+enum class Verdict { pass, fail_numeric, fail_shape, fail_nan, unsupported, crash, timeout, no_golden };
+
+/// `pass`, `fail-numeric`...
+std::string_view name_of(Verdict verdict);
+std::optional<Verdict> parse_verdict(std::string_view name);
+/// Anything but pass, unsupported and no_golden: something was judged, and was wrong.
+bool failed(Verdict verdict);
+
+/// One tap of one path, or the generated ids.
+struct TapResult {
+  std::string tap;   ///< `text.layer.07.attn.q`, `generated_ids`
+  std::string mode;  ///< which taps the engine was asked for: `taps` (all), `logits` (nothing else) or `ids` (none)
+  Verdict verdict = Verdict::pass;
+  std::vector<std::int64_t> shape;  ///< [B, T, ...]
+  std::vector<std::int64_t> worst;  ///< index of stats.worst in that shape; empty if nothing was compared
+  ErrorStats stats;
+  Tolerance tolerance;
+  double rms_limit = 0;  ///< 0 = none
+  std::string note;      ///< why, where numbers do not say it
+
+  bool operator==(const TapResult& other) const;
+};
+
+/// One engine on one path of one case.
+struct PathResult {
+  std::string engine, golden, variant, case_name, path;
+  Verdict verdict = Verdict::pass;  ///< that of the first tap in causal order that failed
+  std::string note;
+  double seconds = 0;
+  std::string rerun;  ///< the command that runs just this
+  std::vector<TapResult> taps;
+
+  bool operator==(const PathResult& other) const = default;
+};
+
+struct Machine {
+  std::string cpu;
+  int cores = 0;
+
+  bool operator==(const Machine& other) const = default;
+};
+
+struct Run {
+  std::string version;
+  Machine machine;
+  double seconds = 0;
+  std::vector<PathResult> results;
+  std::vector<std::string> unmet;  ///< what had to be supported or judged, and was not
+
+  bool operator==(const Run& other) const = default;
+};
+
+struct Counts {
+  int passed = 0, failed = 0, unsupported = 0, no_golden = 0;
+};
+/// Of paths; all engines, or one.
+Counts count(const Run& run, std::string_view engine = {});
+
+/// DESIGN.md section 6: 1 a failure or something unmet, 3 nothing was judged, 0 else.
+int exit_code(const Run& run);
+
+/// The tap with the largest share of its tolerance among those that were compared; null if none was.
+const TapResult* worst_tap(const PathResult& result);
+
+/// The first tap that failed, or null.
+const TapResult* first_failure(const PathResult& result);
+
+/// `[2, 17, 5]`
+std::string index_text(const std::vector<std::int64_t>& index);
+
+}  // namespace assay

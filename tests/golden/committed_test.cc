@@ -1,0 +1,57 @@
+// The goldens of this repository: a suite without them would judge nothing, so their absence fails here.
+#include <set>
+#include <stdexcept>
+
+#include <gmock/gmock.h>
+
+#include "golden/check.h"
+#include "golden/store.h"
+
+namespace assay {
+namespace {
+
+const std::filesystem::path kData = ASSAY_SOURCE_DIR "/golden/data";
+
+class Committed : public testing::Test {
+ protected:
+  Committed() {
+    auto listed = list_goldens(kData);
+    if (!listed) throw std::runtime_error(listed.error().message());
+    goldens_ = *std::move(listed);
+  }
+  std::vector<GoldenEntry> goldens_;
+};
+
+TEST_F(Committed, AreThere) {
+  std::set<std::string> variants;
+  for (const GoldenEntry& entry : goldens_) variants.insert(Golden::open(entry.file).value().info().variant);
+  EXPECT_THAT(variants, testing::IsSupersetOf({"E2B", "E4B", "12B", "26B-A4B", "31B"}));
+}
+
+TEST_F(Committed, AreTheFilesOfTheManifest) {
+  const auto checked = check_manifest(kData);
+  EXPECT_TRUE(checked) << checked.error().message();
+}
+
+TEST_F(Committed, AreFitToJudgeBy) {
+  ASSERT_FALSE(goldens_.empty());
+  for (const GoldenEntry& entry : goldens_)
+    for (const Finding& finding : check_golden(kData, entry))
+      ADD_FAILURE() << entry.name << ": " << finding.at << ": " << finding.what << "\nre-run: ./assay golden check "
+                    << entry.name;
+}
+
+TEST_F(Committed, HaveThePlanThatTransformersResolved) {
+  ASSERT_FALSE(goldens_.empty());
+  for (const GoldenEntry& entry : goldens_) {
+    const auto golden = Golden::open(entry.file);
+    const auto checkpoint = Checkpoint::open(entry.checkpoint);
+    ASSERT_TRUE(golden) << golden.error().message();
+    ASSERT_TRUE(checkpoint) << checkpoint.error().message();
+    for (const Finding& finding : check_plan(golden->info(), checkpoint->plan))
+      ADD_FAILURE() << entry.name << ": " << finding.at << ": " << finding.what;
+  }
+}
+
+}  // namespace
+}  // namespace assay

@@ -1,0 +1,85 @@
+#include <gmock/gmock.h>
+
+#include "base/sha256.h"
+#include "golden/store.h"
+#include "golden/temporary.h"
+#include "golden/tiny_golden.h"
+
+namespace assay {
+namespace {
+
+using testing::HasSubstr;
+
+class Manifest : public testing::Test {
+ protected:
+  Manifest() {
+    for (const char* name : {"a/golden.h5", "a/checkpoint/config.json", "b/golden.h5"})
+      put(folder_ / name, std::string("contents of ") + name);
+    write_manifest(folder_.path());
+  }
+  std::string error_of(std::string_view golden = {}) {
+    const auto checked = check_manifest(folder_.path(), golden);
+    return checked ? "no error" : checked.error().message();
+  }
+  Temporary folder_;
+};
+
+TEST_F(Manifest, TakesWhatAgrees) {
+  EXPECT_EQ(error_of(), "no error");
+  EXPECT_EQ(error_of("a"), "no error");
+}
+
+TEST_F(Manifest, ListsGoldensByName) {
+  const std::vector<GoldenEntry> goldens = list_goldens(folder_.path()).value();
+  ASSERT_EQ(goldens.size(), 2);
+  EXPECT_EQ(goldens[0].name, "a");
+  EXPECT_EQ(goldens[0].file, folder_ / "a/golden.h5");
+  EXPECT_EQ(goldens[0].checkpoint, folder_ / "a/checkpoint");
+  EXPECT_EQ(goldens[1].name, "b");
+}
+
+TEST_F(Manifest, NamesTheFileThatDiffers) {
+  put(folder_ / "a/golden.h5", "other contents");
+  EXPECT_THAT(error_of(), HasSubstr("a/golden.h5: sha256: expected"));
+  EXPECT_THAT(error_of("a"), HasSubstr("a/golden.h5: sha256: expected"));
+  EXPECT_EQ(error_of("b"), "no error");
+}
+
+TEST_F(Manifest, NamesTheFileThatIsMissing) {
+  std::filesystem::remove(folder_ / "a/checkpoint/config.json");
+  EXPECT_THAT(error_of("a"), HasSubstr("a/checkpoint/config.json: expected a file, found none"));
+  std::filesystem::remove_all(folder_ / "b");
+  EXPECT_EQ(list_goldens(folder_.path()).value().size(), 2)
+      << "what was promised is listed, so that its absence is seen";
+}
+
+TEST_F(Manifest, NamesTheFileThatNobodyVouchesFor) {
+  put(folder_ / "c/golden.h5", "new");
+  EXPECT_THAT(error_of(), HasSubstr("c/golden.h5: expected an entry in MANIFEST.json, found none"));
+  EXPECT_THAT(error_of("c"), HasSubstr("files of c"));
+  EXPECT_EQ(error_of("a"), "no error");
+  EXPECT_EQ(list_goldens(folder_.path()).value().size(), 3);
+}
+
+TEST_F(Manifest, RefusesDamage) {
+  const auto with = [&](const std::string& text) {
+    put(folder_ / "MANIFEST.json", text);
+    const auto listed = list_goldens(folder_.path());
+    return listed ? "no error" : listed.error().message();
+  };
+  EXPECT_THAT(with("{"), HasSubstr("expected a JSON object"));
+  EXPECT_THAT(with("[]"), HasSubstr("expected a JSON object"));
+  EXPECT_THAT(with("{}"), HasSubstr("schema: expected 1, found none"));
+  EXPECT_THAT(with(R"({"schema": 2, "files": {}})"), HasSubstr("schema: expected 1, found 2"));
+  EXPECT_THAT(with(R"({"schema": 1})"), HasSubstr("files: expected an object"));
+  EXPECT_THAT(with(R"({"schema": 1, "files": {"a": 1}})"), HasSubstr("files.a: expected a hash"));
+  for (const char* path : {"../x", "/etc/passwd", "a/../../x", "a//b", "./a", ""})
+    EXPECT_THAT(with(std::string(R"({"schema": 1, "files": {")") + path + R"(": "0"}})"),
+                HasSubstr("paths below the folder"))
+        << path;
+  std::filesystem::remove(folder_ / "MANIFEST.json");
+  EXPECT_THAT(list_goldens(folder_.path()).error().message(), HasSubstr("MANIFEST.json: expected a file, found none"));
+}
+
+}  // namespace
+}  // namespace assay

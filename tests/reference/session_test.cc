@@ -1,0 +1,139 @@
+// The oracle as an engine: what the contract asks beyond what `verify` shows.
+#include "reference/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "golden/store.h"
+#include "reference/reference.h"
+#include "support.h"
+
+namespace assay::reference {
+namespace {
+
+using testing::HasSubstr;
+
+const std::filesystem::path kData = kSource / "golden/data";
+
+class Keep : public TapSink {
+ public:
+  explicit Keep(int layers) : TapSink(layers) {}
+  void take(TapId id, Rows<const float> rows) override {
+    kept[id.name()].assign(rows.all().begin(), rows.all().end());
+  }
+  std::map<std::string, std::vector<float>> kept;
+};
+
+std::unique_ptr<Session> open(const std::string& golden) {
+  const Checkpoint checkpoint = Checkpoint::open(kData / golden / "checkpoint").value();
+  return reference_engine().open(checkpoint).value();
+}
+
+std::vector<float> logits(Session& session, const std::vector<std::int64_t>& ids, Cache cache) {
+  Keep taps(int(session.plan().layers.size()));
+  taps.want({Tap::logits, -1});
+  const auto done = session.forward({.ids = {ids.data(), 1, int(ids.size())}, .mask = {}, .more = {}, .cache = cache, .logit_rows = 1}, taps);
+  EXPECT_TRUE(done) << done.error().message();
+  return taps.kept["text.logits"];
+}
+
+}  // namespace
+
+TEST(Session, TruncateForgets) {
+  for (const char* golden : {"e2b-tails", "12b-tails", "26b-a4b-tails"}) {
+    const auto session = open(golden);
+    const std::vector<float> once = logits(*session, {5, 6, 7}, Cache::fresh);
+    logits(*session, {8, 9}, Cache::extend);
+    const std::vector<int> keep = {2};
+    ASSERT_TRUE(session->truncate(keep));
+    EXPECT_EQ(logits(*session, {7}, Cache::extend), once) << golden;
+  }
+}
+
+TEST(Session, TruncateRefusesMoreThanThereIs) {
+  const auto session = open("e2b-tails");
+  logits(*session, {5, 6}, Cache::fresh);
+  for (const std::vector<int>& keep : {std::vector<int>{3}, {-1}, {1, 1}}) {
+    const auto done = session->truncate(keep);
+    ASSERT_FALSE(done);
+    EXPECT_THAT(done.error().message(), HasSubstr("truncate: keep: expected"));
+  }
+}
+
+TEST(Session, NoCacheLeavesTheCacheAlone) {
+  const auto session = open("e4b-tails");
+  logits(*session, {5, 6}, Cache::fresh);
+  logits(*session, {9, 9, 9}, Cache::none);
+  const std::vector<float> with = logits(*session, {7}, Cache::extend);
+  const auto other = open("e4b-tails");
+  logits(*other, {5, 6}, Cache::fresh);
+  EXPECT_EQ(logits(*other, {7}, Cache::extend), with);
+}
+
+TEST(Session, RefusesIdsOutsideTheVocabulary) {
+  const auto session = open("e2b-tails");
+  NoTaps none(int(session->plan().layers.size()));
+  for (const std::int64_t id : {std::int64_t{-1}, std::int64_t{session->plan().vocab}}) {
+    if (std::ranges::find(session->plan().placeholder_ids, id) != session->plan().placeholder_ids.end()) continue;
+    const auto done = session->forward({.ids = {&id, 1, 1}, .mask = {}, .more = {}}, none);
+    ASSERT_FALSE(done);
+    EXPECT_THAT(done.error().message(), HasSubstr("input_ids"));
+  }
+}
+
+TEST(Session, RefusesTensorsThatItWouldIgnore) {
+  const auto session = open("e2b-tails");
+  NoTaps none(int(session->plan().layers.size()));
+  const std::int64_t id = 1;
+  const std::vector<NamedTensor> more = {{"pixel_values", Tensor::own({1, 1}, std::vector<float>{0})}};
+  const auto done = session->forward({.ids = {&id, 1, 1}, .mask = {}, .more = more}, none);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().kind, Failure::unsupported);
+  EXPECT_THAT(done.error().message(), HasSubstr("pixel_values"));
+}
+
+// Every op by itself on the golden's own inputs: an error could not hide behind one before it.
+TEST(Session, StepsEveryTapOfEveryGoldenFromTheGoldenItself) {
+  const auto goldens = list_goldens(kData);
+  ASSERT_TRUE(goldens) << goldens.error().message();
+  ASSERT_FALSE(goldens->empty());
+  int steps = 0;
+  for (const GoldenEntry& entry : *goldens) {
+    const Golden golden = Golden::open(entry.file).value();
+    const auto session = reference_engine().open(Checkpoint::open(entry.checkpoint).value()).value();
+    for (const std::string& name : golden.info().cases) {
+      const GoldenCase one = golden.load(name).value();
+      std::vector<NamedTensor> inputs = one.inputs;
+      for (const GoldenTap& tap : one.taps)
+        if (tap.rows.empty()) inputs.push_back({tap.id.name(), Tensor::own(tap.shape, tap.values)});
+      std::vector<std::int64_t> mask;
+      if (const Tensor* given = find(one.inputs, "attention_mask")) mask = given->integers().value();
+      for (const GoldenTap& tap : one.taps) {
+        Keep taps(int(session->plan().layers.size()));
+        taps.want(tap.id);
+        const auto done = session->step(tap.id, inputs, taps);
+        if (!done) {  // an input of which the golden keeps selected rows only
+          EXPECT_THAT(done.error().message(), HasSubstr("found none")) << entry.name << " " << name << " " << tap.id.name();
+          continue;
+        }
+        const std::vector<float>& made = taps.kept[tap.id.name()];
+        const std::size_t cols = std::size_t(columns(session->plan(), tap.id));
+        std::vector<float> expected, actual;
+        for (std::size_t row = 0; row < tap.values.size() / cols; ++row) {
+          const std::size_t flat = tap.rows.empty() ? row : std::size_t(tap.rows[row]);
+          if (!mask.empty() && mask[flat] == 0) continue;
+          expected.insert(expected.end(), tap.values.begin() + std::ptrdiff_t(row * cols), tap.values.begin() + std::ptrdiff_t((row + 1) * cols));
+          actual.insert(actual.end(), made.begin() + std::ptrdiff_t(flat * cols), made.begin() + std::ptrdiff_t((flat + 1) * cols));
+        }
+        const ErrorStats stats = compare(expected, actual, fp32_engine());
+        EXPECT_TRUE(stats.passed()) << entry.name << " " << name << " " << tap.id.name() << ": " << stats.worst_ratio << " x tolerance";
+        ++steps;
+      }
+    }
+  }
+  EXPECT_GT(steps, 1000);
+}
+
+}  // namespace assay::reference
