@@ -33,7 +33,8 @@ ErrorStats compare(std::span<const float> expected, std::span<const float> actua
     }
     const double difference = a == e ? 0 : std::abs(a - e);  // equal infinities do not differ
     const double allowed = tolerance.atol + tolerance.rtol * std::abs(e);
-    const double ratio = difference == 0 ? 0 : (allowed > 0 ? difference / allowed : std::numeric_limits<double>::infinity());
+    const double ratio =
+        difference == 0 ? 0 : (allowed > 0 ? difference / allowed : std::numeric_limits<double>::infinity());
     if (!(ratio <= 1)) ++stats.mismatches;
     if (stats.not_finite == 0 && (ratio > stats.worst_ratio || i == 0)) {
       stats.worst_ratio = ratio;
@@ -50,7 +51,8 @@ ErrorStats compare(std::span<const float> expected, std::span<const float> actua
     product += e * a;
   }
   if (stats.count > 0) stats.rms = std::sqrt(squares / double(stats.count));
-  if (squares > 0) stats.nmse = expected_squares > 0 ? squares / expected_squares : std::numeric_limits<double>::infinity();
+  if (squares > 0)
+    stats.nmse = expected_squares > 0 ? squares / expected_squares : std::numeric_limits<double>::infinity();
   if (expected_squares > 0 || actual_squares > 0) {
     const double norms = std::sqrt(expected_squares) * std::sqrt(actual_squares);
     stats.cosine = norms > 0 ? product / norms : 0;

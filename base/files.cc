@@ -14,11 +14,13 @@ Result<std::string> read_file(const fs::path& path, std::size_t limit) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) return fail({Failure::io, path.string(), "", "a file", "none"});
-  if (!fs::is_regular_file(status)) return fail({Failure::bad_input, path.string(), "", "a regular file", "something else"});
+  if (!fs::is_regular_file(status))
+    return fail({Failure::bad_input, path.string(), "", "a regular file", "something else"});
   const std::uintmax_t size = fs::file_size(path, error);
   if (error) return fail({Failure::io, path.string(), "", "", error.message()});
   if (size > limit)
-    return fail({Failure::bad_input, path.string(), "size", "at most " + std::to_string(limit) + " bytes", std::to_string(size)});
+    return fail({Failure::bad_input, path.string(), "size", "at most " + std::to_string(limit) + " bytes",
+                 std::to_string(size)});
   std::ifstream file(path, std::ios::binary);
   std::string bytes(size, '\0');
   file.read(bytes.data(), std::streamsize(size));

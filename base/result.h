@@ -34,17 +34,19 @@ using Result = tl::expected<T, Failure>;
 inline tl::unexpected<Failure> fail(Failure failure) { return tl::unexpected<Failure>(std::move(failure)); }
 
 /// Hands an error up: `ASSAY_TRY(file, open(path))` declares `file`, or returns the failure.
+// NOLINTBEGIN(bugprone-macro-parentheses): a declared name takes none
 #define ASSAY_CONCAT_INNER(a, b) a##b
 #define ASSAY_CONCAT(a, b) ASSAY_CONCAT_INNER(a, b)
 #define ASSAY_TRY(name, expression) ASSAY_TRY_IMPL(ASSAY_CONCAT(assay_try_, __LINE__), name, expression)
-#define ASSAY_TRY_IMPL(tmp, name, expression)                                                  \
-  auto tmp = (expression);                                                                     \
-  if (!tmp) return ::tl::unexpected<::assay::Failure>(std::move(tmp).error()); /* NOLINT */    \
+#define ASSAY_TRY_IMPL(tmp, name, expression)                                  \
+  auto tmp = (expression);                                                     \
+  if (!tmp) return ::tl::unexpected<::assay::Failure>(std::move(tmp).error()); \
   auto name = std::move(*tmp)
+// NOLINTEND(bugprone-macro-parentheses)
 /// The same for Result<void>.
-#define ASSAY_CHECK(expression)                                                                \
-  do {                                                                                         \
-    auto assay_check_ = (expression);                                                          \
+#define ASSAY_CHECK(expression)                                                                    \
+  do {                                                                                             \
+    auto assay_check_ = (expression);                                                              \
     if (!assay_check_) return ::tl::unexpected<::assay::Failure>(std::move(assay_check_).error()); \
   } while (false)
 

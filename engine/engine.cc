@@ -21,7 +21,8 @@ class CheckedSink : public TapSink {
     if (std::find(seen_.begin(), seen_.end(), id) != seen_.end()) {
       error_ = Failure{Failure::bad_output, "engine", id.name(), "once", "a second time"};
     } else if (rows.rows != expected_rows || rows.cols != expected_cols) {
-      error_ = Failure{Failure::bad_output, "engine", id.name(), shape(expected_rows, expected_cols), shape(rows.rows, rows.cols)};
+      error_ = Failure{Failure::bad_output, "engine", id.name(), shape(expected_rows, expected_cols),
+                       shape(rows.rows, rows.cols)};
     } else {
       seen_.push_back(id);
       inner_.take(id, rows);
@@ -37,7 +38,9 @@ class CheckedSink : public TapSink {
   }
 
  private:
-  static std::string shape(int rows, int cols) { return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]"; }
+  static std::string shape(int rows, int cols) {
+    return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
+  }
 
   const Plan& plan_;
   TapSink& inner_;
@@ -56,7 +59,8 @@ Result<void> check(const Plan& plan, const Forward& call) {
       if (std::find(plan.placeholder_ids.begin(), plan.placeholder_ids.end(), id) == plan.placeholder_ids.end())
         return bad("input_ids", "ids from 0 to " + std::to_string(plan.vocab - 1), std::to_string(id));
   if (!call.mask.empty() && (call.mask.rows != call.ids.rows || call.mask.cols < call.ids.cols))
-    return bad("attention_mask", "[" + std::to_string(call.ids.rows) + ", cached + " + std::to_string(call.ids.cols) + "]",
+    return bad("attention_mask",
+               "[" + std::to_string(call.ids.rows) + ", cached + " + std::to_string(call.ids.cols) + "]",
                "[" + std::to_string(call.mask.rows) + ", " + std::to_string(call.mask.cols) + "]");
   if (call.logit_rows < 0 || call.logit_rows > call.ids.cols)
     return bad("logit_rows", "0 to " + std::to_string(call.ids.cols), std::to_string(call.logit_rows));

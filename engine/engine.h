@@ -17,7 +17,7 @@
 
 namespace assay {
 
-struct Capabilities {  // data, so that a process can send it
+struct Capabilities {                     // data, so that a process can send it
   std::string name, version, arithmetic;  ///< fp32, bf16...: what the judge allows for
   std::vector<std::string> taps;          ///< patterns as for wants: `text.layer.*.out`; text.logits always
   bool cache = false, batch = false, step = false;
@@ -32,9 +32,10 @@ enum class Cache {
 struct Forward {
   Rows<const std::int64_t> ids;   ///< [B, T]
   Rows<const std::int64_t> mask;  ///< [B, cached + T], 0 = padding; empty = all 1
-  std::span<const NamedTensor> more;  ///< position_ids, mm_token_type_ids, pixel_values...: transformers' names and shapes
+  std::span<const NamedTensor>
+      more;  ///< position_ids, mm_token_type_ids, pixel_values...: transformers' names and shapes
   Cache cache = Cache::fresh;
-  int logit_rows = 0;  ///< logits of the last n tokens; 0 = of all
+  int logit_rows = 0;               ///< logits of the last n tokens; 0 = of all
   class Session* target = nullptr;  ///< drafters: whose K/V to read
 };
 
@@ -46,7 +47,8 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   /// Offers each tap that `taps` wants, once. Rows of padding hold anything finite or not: nobody may read them.
-  /// Errors: bad_input (argument, shape), unsupported (capability), bad_output (a tap with a wrong shape, twice or never).
+  /// Errors: bad_input (argument, shape), unsupported (capability), bad_output (a tap with a wrong shape, twice or
+  /// never).
   Result<void> forward(const Forward& call, TapSink& taps);
   /// Runs only the op that makes `tap`, on given inputs: teacher forcing. `inputs` holds the taps of the table's inputs
   /// column by their full names (float32, [B, T, ...]) and attention_mask, position_ids... by transformers' names.

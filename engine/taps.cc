@@ -83,15 +83,16 @@ std::vector<TapId> all_taps(const Plan& plan) {
 }
 
 std::vector<std::int64_t> row_shape(const Plan& plan, TapId id) {
-  const LayerPlan* layer = id.layer < 0 ? nullptr : &plan.layers[std::size_t(id.layer)];
-  if (id.tap == Tap::attn_ctx) return {layer->q_width()};  // o_proj's input has its heads side by side
+  static const LayerPlan kNone{};
+  const LayerPlan& layer = id.layer < 0 ? kNone : plan.layers[std::size_t(id.layer)];
+  if (id.tap == Tap::attn_ctx) return {layer.q_width()};  // o_proj's input has its heads side by side
   switch (info(id.tap).columns) {
     case TapColumns::hidden: return {plan.hidden};
     case TapColumns::ple: return {std::int64_t(plan.layers.size()), plan.ple_width};
-    case TapColumns::q: return {layer->q_heads, layer->head_dim};
-    case TapColumns::kv: return {layer->kv_heads, layer->head_dim};
-    case TapColumns::ffn: return {layer->ffn_width};
-    case TapColumns::experts: return {layer->experts ? layer->experts->count : 0};
+    case TapColumns::q: return {layer.q_heads, layer.head_dim};
+    case TapColumns::kv: return {layer.kv_heads, layer.head_dim};
+    case TapColumns::ffn: return {layer.ffn_width};
+    case TapColumns::experts: return {layer.experts ? layer.experts->count : 0};
     case TapColumns::vocab: return {plan.vocab};
   }
   return {};

@@ -1,5 +1,5 @@
-// Taps: the named tensors that an engine shows and the judge compares, and the sink they go to. One row of taps.inc each.
-// Not here: judging them, storing them.
+// Taps: the named tensors that an engine shows and the judge compares, and the sink they go to. One row of taps.inc
+// each. Not here: judging them, storing them.
 #pragma once
 
 #include <array>
@@ -54,7 +54,8 @@ struct TapId {
   bool operator==(const TapId&) const = default;
 };
 
-/// Whether a model of this plan has the tap at all: KV-shared layers have no K and V of their own, dense layers no router.
+/// Whether a model of this plan has the tap at all: KV-shared layers have no K and V of their own, dense layers no
+/// router.
 bool exists(const Plan& plan, TapId id);
 /// Every tap of a model, in causal order.
 std::vector<TapId> all_taps(const Plan& plan);
@@ -79,7 +80,8 @@ class TapSink {
   /// `rows` runs, and widens to fp32, only if asked for; rows are tokens, batch row by batch row.
   template <class MakeRows>
   void offer(Tap tap, int layer, MakeRows&& rows) {
-    if (wants(tap, layer)) [[unlikely]] take({tap, layer}, rows());
+    if (wants(tap, layer)) [[unlikely]]
+      take({tap, layer}, rows());
   }
 
   /// Called once for each wanted tap. Rows: tokens; columns: those of the tap.

@@ -21,6 +21,9 @@ struct Finding {
 /// Everything below, and the manifest, for a golden in the repository. What cannot be read is a finding too.
 std::vector<Finding> check_golden(const std::filesystem::path& data, const GoldenEntry& golden);
 
+/// That a golden was made from this checkpoint directory. Errors: io; bad_input, where its hash is another.
+Result<void> check_belongs(const GoldenInfo& info, const std::filesystem::path& checkpoint);
+
 /// The facts that transformers resolved against our plan, field by field; inverse frequencies within one ULP.
 std::vector<Finding> check_plan(const GoldenInfo& info, const Plan& plan);
 

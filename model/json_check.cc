@@ -57,6 +57,9 @@ class Checker final : public nlohmann::json_sax<nlohmann::json> {
 }  // namespace
 
 Result<void> check_json_object(std::string_view text, const std::string& where) {
+  // The parser takes a zero byte for the end, and whatever follows would go unread.
+  if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos)
+    return fail({Failure::bad_input, where, "byte " + std::to_string(zero), "JSON", "a zero byte"});
   Checker checker(where);
   if (nlohmann::json::sax_parse(text.begin(), text.end(), &checker)) return {};
   return fail(checker.failure.value_or(Failure{Failure::bad_input, where, "", "JSON", "something else"}));

@@ -168,7 +168,7 @@ Result<Safetensors> Safetensors::parse(std::span<const std::byte> bytes, std::st
     if (name == "__metadata__") {
       if (!entry.is_object()) return bad(name, "an object", entry.type_name());
       for (const auto& [key, value] : entry.items()) {
-        if (!value.is_string()) return bad(name + "." + key, "a string", value.type_name());
+        if (!value.is_string()) return bad(std::string(name).append(".").append(key), "a string", value.type_name());
         file.metadata_.emplace(key, value.get<std::string>());
       }
       continue;

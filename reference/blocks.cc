@@ -19,7 +19,9 @@ namespace assay::reference {
 namespace {
 
 /// The same values seen as one row a head, for norms over head_dim.
-Rows<float> heads(Grid& grid, int head_dim) { return {grid.values.data(), int(grid.values.size()) / head_dim, head_dim}; }
+Rows<float> heads(Grid& grid, int head_dim) {
+  return {grid.values.data(), int(grid.values.size()) / head_dim, head_dim};
+}
 
 /// act(gate) * up, element by element, into gate.
 void gated(const Layer& layer, std::span<float> gate, std::span<const float> up) {
@@ -201,7 +203,8 @@ Grid tail(const Layer& layer, Rows<const float> post_ffn, Rows<const float> ple_
 
 Grid embed_tokens(const Parts& parts, std::span<const std::int64_t> ids) {
   Grid out(int(ids.size()), parts.plan.hidden);
-  embed(looked_up(parts.plan, ids), parts.weights.embed_tokens, float(std::sqrt(double(parts.plan.hidden))), out.view());
+  embed(looked_up(parts.plan, ids), parts.weights.embed_tokens, float(std::sqrt(double(parts.plan.hidden))),
+        out.view());
   return out;
 }
 
@@ -219,7 +222,8 @@ Grid ple_inputs(const Parts& parts, std::span<const std::int64_t> ids, Rows<cons
                      parts.weights.per_layer_projection_norm, plan.eps);
 
   const float half = float(std::pow(2.0, -0.5));
-  for (std::size_t i = 0; i < context.values.size(); ++i) context.values[i] = (context.values[i] + token.values[i]) * half;
+  for (std::size_t i = 0; i < context.values.size(); ++i)
+    context.values[i] = (context.values[i] + token.values[i]) * half;
   return context;
 }
 

@@ -1,5 +1,5 @@
-// What a decoder layer is made of, between ops and the whole: the default entries of the op table. Each reads the ops that
-// it needs from its layer's table. Not here: the order in which they run (session.cc), arithmetic (ops/).
+// What a decoder layer is made of, between ops and the whole: the default entries of the op table. Each reads the ops
+// that it needs from its layer's table. Not here: the order in which they run (session.cc), arithmetic (ops/).
 #pragma once
 
 #include "reference/op_table.h"
@@ -49,7 +49,8 @@ Grid tail(const Layer& layer, Rows<const float> post_ffn, Rows<const float> ple_
 /// Rows entering layer 0: the token's embedding times sqrt(hidden), the pad token's at placeholders.
 /// Source of this and the next: Gemma4Model.forward, Gemma4TextModel.get_per_layer_inputs, project_per_layer_inputs.
 Grid embed_tokens(const Parts& parts, std::span<const std::int64_t> ids);
-/// (norm(projection(embeds) * hidden^-0.5) + table row * sqrt(width)) * 2^-0.5 for every layer: [tokens, layers * width].
+/// (norm(projection(embeds) * hidden^-0.5) + table row * sqrt(width)) * 2^-0.5 for every layer: [tokens, layers *
+/// width].
 Grid ple_inputs(const Parts& parts, std::span<const std::int64_t> ids, Rows<const float> embeds);
 Grid final_norm(const Parts& parts, Rows<const float> last);
 /// The head, then the softcap. Source: Gemma4ForCausalLM.forward.

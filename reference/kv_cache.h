@@ -1,5 +1,5 @@
-// Keys and values of one layer, for every row of the batch. All tokens are kept, also those that a sliding window no longer
-// reaches: visibility decides, so that the oracle stays a specification. Not here: rings, quantised caches.
+// Keys and values of one layer, for every row of the batch. All tokens are kept, also those that a sliding window no
+// longer reaches: visibility decides, so that the oracle stays a specification. Not here: rings, quantised caches.
 #pragma once
 
 #include <span>

@@ -1,5 +1,5 @@
-// How the oracle reaches its ops and blocks: one table a layer and one for the model, so that a fault can replace any entry
-// and the oracle itself asks no questions. Not here: what the entries do (blocks.h, ops/).
+// How the oracle reaches its ops and blocks: one table a layer and one for the model, so that a fault can replace any
+// entry and the oracle itself asks no questions. Not here: what the entries do (blocks.h, ops/).
 #pragma once
 
 #include <functional>
@@ -39,9 +39,11 @@ struct LayerOps {
   /// Puts a call's keys and values into the caches; `caches` is one a layer.
   std::function<void(const Layer&, const Sequence&, std::span<KvCache> caches, const KeysValues&)> append;
   /// The layer whose cache this one reads, given the layer's normed input.
-  std::function<const KvCache&(const Layer&, const Sequence&, std::span<KvCache> caches, Rows<const float> normed)> source;
+  std::function<const KvCache&(const Layer&, const Sequence&, std::span<KvCache> caches, Rows<const float> normed)>
+      source;
   std::function<void(const LayerPlan&, const Sequence&, int row, int query, std::span<char> seen)> visible;
-  std::function<Grid(const Layer&, const Sequence&, Rows<const float> q, const KvCache& kv)> attend;  ///< o_proj's input
+  std::function<Grid(const Layer&, const Sequence&, Rows<const float> q, const KvCache& kv)>
+      attend;  ///< o_proj's input
   std::function<Grid(const Layer&, Rows<const float> ctx)> project_out;
   std::function<Grid(const Layer&, Rows<const float> in, Rows<const float> attn_out)> add_attn;
 
@@ -51,7 +53,8 @@ struct LayerOps {
   std::function<Grid(const Layer&, Rows<const float> post_attn)> route;  ///< probabilities
   std::function<Grid(const Layer&, Rows<const float> probs)> choose;     ///< weights of the chosen, 0 elsewhere
   std::function<Grid(const Layer&, Rows<const float> post_attn, Rows<const float> chosen)> experts;
-  std::function<Grid(const Layer&, Rows<const float> post_attn, Rows<const float> mlp, Rows<const float> experts)> add_ffn;
+  std::function<Grid(const Layer&, Rows<const float> post_attn, Rows<const float> mlp, Rows<const float> experts)>
+      add_ffn;
 
   // tail
   std::function<Grid(const Layer&, const Sequence&, Rows<const float> ple)> ple_slice;  ///< this layer's columns

@@ -1,5 +1,5 @@
-// The oracle taken apart: plan, weights and a table of ops for each layer, and the same for the model around them. A Session
-// is made of Parts; a fault bends them first. Not here: running them (session.h).
+// The oracle taken apart: plan, weights and a table of ops for each layer, and the same for the model around them. A
+// Session is made of Parts; a fault bends them first. Not here: running them (session.h).
 #pragma once
 
 #include <vector>
@@ -38,7 +38,8 @@ struct Layer {
 };
 
 struct ModelWeights {
-  Weight embed_tokens, embed_tokens_per_layer, per_layer_model_projection, lm_head;  ///< lm_head: embed_tokens where tied
+  Weight embed_tokens, embed_tokens_per_layer, per_layer_model_projection,
+      lm_head;  ///< lm_head: embed_tokens where tied
   std::vector<float> per_layer_projection_norm, norm;
 };
 

@@ -6,12 +6,17 @@
 namespace assay {
 
 const Engine& reference_engine() {
-  static const Engine engine{
-      .can = {.name = "reference", .version = "1", .arithmetic = "fp32", .taps = {"text.*"}, .cache = true, .batch = true, .step = true},
-      .open = [](const Checkpoint& checkpoint) -> Result<std::unique_ptr<Session>> {
-        ASSAY_TRY(parts, reference::assemble(checkpoint));
-        return reference::make_session(std::move(parts));
-      }};
+  static const Engine engine{.can = {.name = "reference",
+                                     .version = "1",
+                                     .arithmetic = "fp32",
+                                     .taps = {"text.*"},
+                                     .cache = true,
+                                     .batch = true,
+                                     .step = true},
+                             .open = [](const Checkpoint& checkpoint) -> Result<std::unique_ptr<Session>> {
+                               ASSAY_TRY(parts, reference::assemble(checkpoint));
+                               return reference::make_session(std::move(parts));
+                             }};
   return engine;
 }
 

@@ -38,11 +38,18 @@ Result<Sequence> extend(const Sequence& before, const Forward& call) {
 
   now.real.resize(std::size_t(now.batch) * std::size_t(now.keys()), 1);
   now.block.resize(now.real.size(), -1);
+  now.pack.resize(now.real.size(), 0);
+  const bool may_be_packed = call.mask.empty() && call.cache == Cache::none && !positions.empty();
   for (int row = 0; row < now.batch; ++row) {
     for (int key = 0; key < now.cached; ++key) now.real[now.at(row, key)] = before.real[before.at(row, key)];
     if (!call.mask.empty())
       for (int key = 0; key < now.keys(); ++key)
         if (call.mask.row(row)[std::size_t(key)] == 0) now.real[now.at(row, key)] = 0;
+    for (int token = 1; token < now.tokens && may_be_packed; ++token) {
+      const std::int64_t* position = &positions[std::size_t(row) * std::size_t(now.tokens)];
+      const bool counts_on = position[token] - position[token - 1] == 1;
+      now.pack[now.at(row, token)] = now.pack[now.at(row, token - 1)] + (counts_on ? 0 : 1);
+    }
     int blocks = 0;
     for (int token = 0; token < now.tokens && !types.empty(); ++token) {
       const std::int64_t* type = &types[std::size_t(row) * std::size_t(now.tokens)];

@@ -19,7 +19,8 @@ Grid last_rows(Rows<const float> x, int batch, int n) {
 
 class ReferenceSession : public Session {
  public:
-  explicit ReferenceSession(Parts parts) : Session(parts.plan), parts_(std::move(parts)), caches_(parts_.layers.size()) {}
+  explicit ReferenceSession(Parts parts)
+      : Session(parts.plan), parts_(std::move(parts)), caches_(parts_.layers.size()) {}
 
  protected:
   Result<void> do_forward(const Forward& call, TapSink& taps) override {
@@ -56,8 +57,10 @@ class ReferenceSession : public Session {
     kept.positions.clear();
     kept.real.assign(std::size_t(kept.batch) * std::size_t(longest), 0);
     kept.block.assign(kept.real.size(), -1);
+    kept.pack.assign(kept.real.size(), 0);
     for (int b = 0; b < kept.batch; ++b)
-      for (int key = 0; key < keep[std::size_t(b)]; ++key) kept.real[kept.at(b, key)] = sequence_.real[sequence_.at(b, key)];
+      for (int key = 0; key < keep[std::size_t(b)]; ++key)
+        kept.real[kept.at(b, key)] = sequence_.real[sequence_.at(b, key)];
     for (const Layer& layer : parts_.layers)
       if (layer.plan.kv.kind == KvSource::own) caches_[std::size_t(layer.index)].truncate(longest);
     sequence_ = std::move(kept);
@@ -160,7 +163,7 @@ class ReferenceSession : public Session {
   }
 
   Parts parts_;
-  Sequence sequence_;  ///< of the cached tokens
+  Sequence sequence_;            ///< of the cached tokens
   std::vector<KvCache> caches_;  ///< one a layer; those of KV-shared layers stay empty
 };
 

@@ -1,5 +1,5 @@
-// The oracle at work: the order in which blocks run, what is kept between calls, and where taps are shown. Not here: the
-// blocks (blocks.h), which ops they reach (op_table.h).
+// The oracle at work: the order in which blocks run, what is kept between calls, and where taps are shown. Not here:
+// the blocks (blocks.h), which ops they reach (op_table.h).
 #pragma once
 
 #include <memory>

@@ -96,7 +96,8 @@ Result<Grid> made(const Inputs& inputs, const Parts& parts, TapId id) {
         ASSAY_TRY(embeds, inputs.tap(Tap::embed, -1));
         ASSAY_TRY(ids, inputs.ids());
         if (int(ids.size()) != embeds.rows)
-          return fail({Failure::bad_input, "step", "input_ids", std::to_string(embeds.rows) + " ids", std::to_string(ids.size())});
+          return fail({Failure::bad_input, "step", "input_ids", std::to_string(embeds.rows) + " ids",
+                       std::to_string(ids.size())});
         return parts.ops.ple_inputs(parts, ids, embeds.view());
       }
       case Tap::norm: {

@@ -8,10 +8,11 @@ void visible(const LayerPlan& plan, const Sequence& sequence, int row, int query
     const bool causal = key <= query;
     const bool inside = plan.window == 0 || key > query - plan.window;
     const bool same_block = block >= 0 && sequence.block[sequence.at(row, key)] == block;
-    bool sees = causal && inside;
+    const bool same_pack = sequence.pack[sequence.at(row, key)] == sequence.pack[sequence.at(row, query)];
+    bool sees = causal && inside && same_pack;
     switch (plan.blocks) {
       case Blocks::causal: break;
-      case Blocks::inside_window: sees = (causal || same_block) && inside; break;
+      case Blocks::inside_window: sees = (causal || same_block) && inside && same_pack; break;
       case Blocks::beyond_window: sees = sees || same_block; break;
     }
     seen[std::size_t(key)] = sees && sequence.real[sequence.at(row, key)];

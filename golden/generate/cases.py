@@ -174,12 +174,19 @@ def _right_padded(t):
                      "paths": "prefill,nocache"}
 
 
+def _packed(t):
+    w = t.window
+    return _case("Two prompts packed in one row: without mask and cache, positions alone tell them apart.",
+                 single(t.ids(2 * w + 5), position_ids=[*range(w + 2), *range(w + 3)]), generate=0) | {"paths": "nocache"}
+
+
 MAKERS = {
     "short": _short, "one-token": _one_token, "at-window-plus-one": _window_plus_one,
     "edge-tokens": _edge_tokens, "beyond-window": _beyond_window, "past-256": _past_256,
     "far-positions": _far_positions, "padded-batch": _padded_batch, "softcap": _softcap, "image": _image,
     "image-causal": _image_causal, "image-longer-than-window": _image_longer, "video-and-audio": _video_and_audio,
     "block-of-text": _block_of_text, "padded-batch-image": _padded_batch_image, "right-padded": _right_padded,
+    "packed": _packed,
 }
 TEXT = ["short", "one-token", "at-window-plus-one", "edge-tokens", "beyond-window", "past-256",
         "far-positions", "padded-batch", "softcap"]
@@ -195,7 +202,7 @@ def names(spec):
         return TEXT + (["image-causal"] if causal else BLOCKS)
     if spec["set"] == "seed":
         return ["right-padded", "short", "beyond-window", "padded-batch"]
-    return ["short", "beyond-window", "padded-batch", "softcap"]
+    return ["short", "beyond-window", "padded-batch", "softcap", "packed"]
 
 
 def make(name, spec, case, attempt):

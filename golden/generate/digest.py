@@ -6,7 +6,8 @@ from pathlib import Path
 
 def file_digest(path):
     """Hex SHA-256 of a file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_digest(root, files=None):
@@ -15,6 +16,12 @@ def folder_digest(root, files=None):
     chosen = [p for p in root.rglob("*") if p.is_file()] if files is None else [Path(p) for p in files]
     lines = sorted(f"{p.relative_to(root).as_posix()} {file_digest(p)}\n" for p in chosen)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def checkpoint_digest(directory):
+    """The digest of what decides a checkpoint's numbers: its config and weights, not its tokenizer or README."""
+    kinds = ("config.json", "*.safetensors", "*.safetensors.index.json")
+    return folder_digest(directory, [path for kind in kinds for path in Path(directory).glob(kind)])
 
 
 def generator_digest():

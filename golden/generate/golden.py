@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from . import plan
-from .digest import folder_digest, generator_digest
+from .digest import checkpoint_digest, generator_digest
 from .load import text_config, text_model
 from .taps import orders
 
@@ -20,7 +20,7 @@ ALL_ROWS = ("embed", "ple", "out", "post_attn", "attn.k_rope", "attn.v")  # enou
 
 # Cases that differ from others only in masks, positions or ids keep what shows those, so that the goldens stay small.
 FEW_TAPS = ("padded-batch", "one-token", "at-window-plus-one", "edge-tokens", "far-positions", "softcap", "image",
-            "image-causal", "image-longer-than-window", "video-and-audio", "padded-batch-image")
+            "image-causal", "image-longer-than-window", "video-and-audio", "padded-batch-image", "packed")
 FEW = ("embed", "ple", "attn.q_rope", "attn.ctx", "router.topk", "out", "norm", "logits")
 ALL_CONTEXT = ("block-of-text", "video-and-audio")  # masks differ row by row there, and attn.ctx is where that first shows
 
@@ -130,7 +130,7 @@ def write(path, model, checkpoint, measured, variant, seed):
         file.attrs.update({
             "schema": SCHEMA, "variant": variant, "seed": seed, "transformers": transformers.__version__,
             "torch": torch.__version__.split("+")[0], "attn_implementation": "eager", "dtype": "float32",
-            "checkpoint_sha256": folder_digest(checkpoint), "generator_sha256": generator_digest()})
+            "checkpoint_sha256": checkpoint_digest(checkpoint), "generator_sha256": generator_digest()})
         write_plan(file, model)
         cases = file.create_group("cases")
         for one in measured:

@@ -53,9 +53,12 @@ def check_paths(measured, model):
 
     Pieces only where no block can be cut; their length 3 divides no window.
     """
-    inputs, taps = measured.inputs, measured.taps
+    inputs, taps, paths = measured.inputs, measured.taps, measured.case["paths"].split(",")
     rows = inputs["input_ids"].shape[1]
-    for piece in (rows,) if "mm_token_type_ids" in inputs or "chunked" not in measured.case["paths"] else (rows, 3, 1):
+    pieces = [rows] if {"prefill", "batched"} & set(paths) else []
+    if "chunked" in paths and "mm_token_type_ids" not in inputs:
+        pieces += [3, 1]
+    for piece in pieces:
         cache = DynamicCache(config=text_config(model))
         logits = []
         for at in range(0, rows, piece):

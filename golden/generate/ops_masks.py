@@ -22,7 +22,7 @@ def _seen(masks):
     return {kind.split("_")[0]: (mask[:, 0] == 0) for kind, mask in masks.items()}
 
 
-def _masks(unified, rows, types=None, attention_mask=None, past=0):
+def _masks(unified, rows, types=None, attention_mask=None, past=0, position_ids=None):
     """Both kinds of mask; types follow forward(): unified lets a block override the window, gemma4 keeps it inside."""
     config = _config(Gemma4UnifiedTextConfig if unified else Gemma4TextConfig)
     batch = 1 if types is None and attention_mask is None else len(types if types is not None else attention_mask)
@@ -32,7 +32,8 @@ def _masks(unified, rows, types=None, attention_mask=None, past=0):
         for layer, (heads, dim) in enumerate(((2, 6), (2, 8))):
             cache.update(torch.zeros(batch, heads, past, dim), torch.zeros(batch, heads, past, dim), layer)
     kwargs = dict(config=config, inputs_embeds=torch.zeros(batch, rows, 16), attention_mask=attention_mask,
-                  past_key_values=cache, position_ids=(torch.arange(rows) + past)[None].expand(batch, -1))
+                  past_key_values=cache, position_ids=(torch.arange(rows) + past)[None].expand(batch, -1)
+                  if position_ids is None else position_ids)
     if types is None:
         return _seen(create_masks_for_generate(**kwargs))
     blocks = g4.get_block_sequence_ids_for_mask(types, device=types.device)
@@ -42,12 +43,14 @@ def _masks(unified, rows, types=None, attention_mask=None, past=0):
 
 
 def mask_cases(sheet):
-    """Puts every mask into the sheet; `types` and `attention_mask` are the inputs that made it."""
+    """Puts every mask into the sheet; `types`, `attention_mask` and `position_ids` are what made it."""
     types = torch.tensor([[0, 1, 1, 1, 0, 0, 2, 2, 2, 2, 2, 2]])
     audio = torch.tensor([[0, 3, 3, 3, 0, 1, 1, 2, 2, 0, 1, 1]])
     padded = torch.tensor([[0] * 4 + [1] * 8, [1] * 12])
     pair = torch.tensor([[0] * 5 + [1] * 4 + [0] * 3, [0] + [1] * 7 + [0] * 2 + [2] * 2])
+    packs = torch.tensor([[3, 4, 5, 0, 1, 2, 3, 3, 4, 5, 6, 9]])
     for name, arguments in (
+            ("packed", dict(rows=T, position_ids=packs)), ("packed-blocks", dict(rows=T, position_ids=packs, types=types)),
             ("causal", dict(rows=T)), ("padded", dict(rows=T, attention_mask=padded)),
             ("cache-of-5", dict(rows=4, past=5)), ("cache-of-5-decode", dict(rows=1, past=5)),
             ("cache-of-5-padded", dict(rows=3, past=5, attention_mask=torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1]]))),

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "golden/store.h"
@@ -23,7 +23,11 @@ struct Options {
 };
 
 nlohmann::json as_json(const Fault& fault) {
-  return {{"name", fault.name}, {"row", fault.row}, {"what", fault.what}, {"shipped_in", fault.shipped_in}, {"control", fault.control}};
+  return {{"name", fault.name},
+          {"row", fault.row},
+          {"what", fault.what},
+          {"shipped_in", fault.shipped_in},
+          {"control", fault.control}};
 }
 
 int list(const Options& options) {
@@ -53,7 +57,8 @@ int show(const Options& options) {
     }
     fmt::print("{} ({})\n  {}\n", fault->name, fault->row == "x" ? "not reported so far" : fault->row, fault->what);
     if (!fault->shipped_in.empty()) fmt::print("  shipped in: {}\n", fault->shipped_in);
-    fmt::print("  {}\n", fault->control ? "must not be flagged" : "try it: ./assay faults run " + std::string(fault->name) + " -v");
+    fmt::print("  {}\n", fault->control ? "must not be flagged"
+                                        : "try it: ./assay faults run " + std::string(fault->name) + " -v");
   }
   return 0;
 }
@@ -74,13 +79,16 @@ void print(const FaultOutcome& outcome, bool verbose) {
   if (!outcome.error.empty()) {
     fmt::print("{:<36} {:<5} {}\n", outcome.fault, verdict, outcome.error);
   } else {
-    fmt::print("{:<36} {:<5} {:>2} goldens: {:>2} exact, {} right after, {} generating, {} elsewhere, {} unseen; {:.3g} x tolerance\n",
-               outcome.fault, verdict, outcome.sightings.size(), outcome.count(Sighting::exact),
-               outcome.count(Sighting::right_after), outcome.count(Sighting::generating), outcome.count(Sighting::elsewhere),
-               outcome.count(Sighting::unseen), outcome.ratio());
+    fmt::print(
+        "{:<36} {:<5} {:>2} goldens: {:>2} exact, {} right after, {} generating, {} elsewhere, {} unseen; {:.3g} x "
+        "tolerance\n",
+        outcome.fault, verdict, outcome.sightings.size(), outcome.count(Sighting::exact),
+        outcome.count(Sighting::right_after), outcome.count(Sighting::generating), outcome.count(Sighting::elsewhere),
+        outcome.count(Sighting::unseen), outcome.ratio());
   }
   for (const Sighting& s : outcome.sightings)
-    if (verbose || (!outcome.as_it_should() && (s.place == Sighting::elsewhere || outcome.control || !outcome.detected())))
+    if (verbose ||
+        (!outcome.as_it_should() && (s.place == Sighting::elsewhere || outcome.control || !outcome.detected())))
       fmt::print("    {:<16} {:<12} {} {} first at {}, expected {}\n", s.golden, word(s.place), s.case_name, s.path,
                  s.first.empty() ? "-" : s.first, s.expected.empty() ? "nowhere" : s.expected);
 }
@@ -99,7 +107,8 @@ int run(const Options& options) {
   auto goldens = list_goldens(data_folder());
   if (!goldens) return report(goldens.error());
   if (auto intact = check_manifest(data_folder()); !intact) return report(intact.error());
-  if (!options.golden.empty()) std::erase_if(*goldens, [&](const GoldenEntry& entry) { return entry.name != options.golden; });
+  if (!options.golden.empty())
+    std::erase_if(*goldens, [&](const GoldenEntry& entry) { return entry.name != options.golden; });
   if (goldens->empty()) return report({Failure::bad_input, data_folder().string(), "golden", "at least one", "none"});
 
   const Progress progress("faults");
@@ -124,15 +133,25 @@ int run(const Options& options) {
     }
     nlohmann::json sightings = nlohmann::json::array();
     for (const Sighting& s : outcome.sightings)
-      sightings.push_back({{"golden", s.golden}, {"case", s.case_name}, {"path", s.path}, {"expected", s.expected},
-                           {"first", s.first}, {"place", word(s.place)}, {"ratio", s.ratio}});
-    all.push_back({{"fault", outcome.fault}, {"ok", outcome.as_it_should()}, {"detected", outcome.detected()},
-                   {"control", outcome.control}, {"error", outcome.error}, {"sightings", sightings}});
+      sightings.push_back({{"golden", s.golden},
+                           {"case", s.case_name},
+                           {"path", s.path},
+                           {"expected", s.expected},
+                           {"first", s.first},
+                           {"place", word(s.place)},
+                           {"ratio", s.ratio}});
+    all.push_back({{"fault", outcome.fault},
+                   {"ok", outcome.as_it_should()},
+                   {"detected", outcome.detected()},
+                   {"control", outcome.control},
+                   {"error", outcome.error},
+                   {"sightings", sightings}});
   }
   if (options.json)
     fmt::print("{}\n", all.dump(1));
   else
-    fmt::print("faults: {} of {} detected, {} placed; {} of {} controls left alone\n", found, wanted, right, quiet, controls);
+    fmt::print("faults: {} of {} detected, {} placed; {} of {} controls left alone\n", found, wanted, right, quiet,
+               controls);
   return right == wanted && quiet == controls ? 0 : 1;
 }
 
@@ -157,8 +176,9 @@ void add_faults(CLI::App& app, int& exit) {
   show_verb->callback([options, &exit] { exit = show(*options); });
 
   auto* run_verb = verb->add_subcommand("run", "inject faults into the reference: each must be detected, at its tap");
-  run_verb->footer("Example: assay faults run rope-global-short softcap-missing -v\n"
-                   "Exit code: 0 all found where they must be and controls left alone, 1 not so, 2 could not be run.");
+  run_verb->footer(
+      "Example: assay faults run rope-global-short softcap-missing -v\n"
+      "Exit code: 0 all found where they must be and controls left alone, 1 not so, 2 could not be run.");
   run_verb->add_option("NAME", options->names, "faults; all of them if none is named");
   run_verb->add_option("--golden", options->golden, "only this golden");
   run_verb->add_option("-j", options->children, "processes at once; 0 = as many as cores");

@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/files.h"
+#include "golden/child.h"
 #include "harness/cli/progress.h"
 #include "harness/cli/verbs.h"
 #include "harness/engines/engines.h"
@@ -77,13 +78,15 @@ Result<void> write_reports(const Run& run, const Options& options) {
   return {};
 }
 
-Result<int> list(const std::vector<const Engine*>& engines, const std::vector<Subject>& subjects,
-                 const Selection& selection) {
+/// What would run, a line each.
+Result<std::string> listing(const std::vector<const Engine*>& engines, const std::vector<Subject>& subjects,
+                            const Selection& selection) {
   ASSAY_TRY(planned, plan_of(subjects, selection));
+  std::string lines;
   for (const Engine* engine : engines)
     for (const Planned& one : planned)
-      fmt::print("{} {}/{}/{}\n", engine->can.name, one.golden, one.case_name, one.path);
-  return planned.empty() || engines.empty() ? 3 : 0;
+      lines += fmt::format("{} {}/{}/{}\n", engine->can.name, one.golden, one.case_name, one.path);
+  return lines;
 }
 
 Result<int> verify_verb(const Options& options) {
@@ -92,7 +95,12 @@ Result<int> verify_verb(const Options& options) {
   ASSAY_TRY(engines, selected_engines(options.selection));
   const auto start = std::chrono::steady_clock::now();
   ASSAY_TRY(subjects, open_goldens(data_folder(), options.selection));
-  if (options.list) return list(engines, subjects, options.selection);
+  if (options.list) {
+    const auto list = [&] { return listing(engines, subjects, options.selection); };
+    ASSAY_TRY(lines, options.selection.model.empty() ? list() : in_child(options.selection.goldens.front(), {}, list));
+    fmt::print("{}", lines);
+    return lines.empty() ? 3 : 0;
+  }
 
   const Progress progress("cases");
   VerifyOptions how{.selection = options.selection,
@@ -120,8 +128,11 @@ void add_verify(CLI::App& app, int& exit) {
   const auto options = std::make_shared<Options>();
   verb->add_option("--engine", options->selection.engines, "Only this engine (again for more)")
       ->allow_extra_args(false);
-  verb->add_option("--golden", options->selection.goldens, "Only this golden (again for more)")
-      ->allow_extra_args(false);
+  CLI::Option* golden = verb->add_option("--golden", options->selection.goldens, "Only this golden (again for more)")
+                            ->allow_extra_args(false);
+  verb->add_option("--model", options->selection.model,
+                   "Checkpoint directory of a golden of your own; --golden is then its file")
+      ->needs(golden);
   verb->add_option("--filter", options->selection.filter,
                    "Only what contains this, or matches it as a glob, in GOLDEN/CASE/PATH/TAP");
   verb->add_option("--path", options->selection.paths,

@@ -19,16 +19,17 @@ Fault donor(std::string_view name, std::string_view what, std::function<int(cons
               if (shared(plan.layers[std::size_t(i)]) && choose(plan, i) >= 0) return TapId{Tap::attn_ctx, i};
             return std::nullopt;
           },
-          .inject = [choose](Parts& oracle) {
-            bool changed = false;
-            for (Layer& layer : oracle.layers)
-              if (shared(layer.plan))
-                if (const int other = choose(oracle.plan, layer.index); other >= 0) {
-                  layer.plan.kv.layer = other;
-                  changed = true;
-                }
-            return changed;
-          }};
+          .inject =
+              [choose](Parts& oracle) {
+                bool changed = false;
+                for (Layer& layer : oracle.layers)
+                  if (shared(layer.plan))
+                    if (const int other = choose(oracle.plan, layer.index); other >= 0) {
+                      layer.plan.kv.layer = other;
+                      changed = true;
+                    }
+                return changed;
+              }};
 }
 
 bool same_kind(const LayerPlan& a, const LayerPlan& b) {
@@ -76,7 +77,8 @@ Fault clears_donor() {
 
 std::vector<Fault> cache_faults() {
   return {
-      sharing("shared-kv-recomputed-without-cache", "B1", "Without a cache object, KV-shared layers make K and V of their own input.",
+      sharing("shared-kv-recomputed-without-cache", "B1",
+              "Without a cache object, KV-shared layers make K and V of their own input.",
               "huggingface/transformers#45242", {Path::nocache},
               [](Parts& oracle, Layer& layer) {
                 const auto maker = copy_of_donor(oracle, layer);
@@ -91,7 +93,8 @@ std::vector<Fault> cache_faults() {
                   return *made;
                 };
               }),
-      donor("donor-first-of-kind", "KV-shared layers read the first layer of their kind instead of the last that owns K/V.",
+      donor("donor-first-of-kind",
+            "KV-shared layers read the first layer of their kind instead of the last that owns K/V.",
             [](const Plan& plan, int layer) {
               for (int i = 0; i < layer; ++i) {
                 const LayerPlan& candidate = plan.layers[std::size_t(i)];
@@ -107,8 +110,8 @@ std::vector<Fault> cache_faults() {
               return -1;
             }),
       clears_donor(),
-      sharing("shared-layers-have-own-cache", "B5", "KV-shared layers look into caches of their own, in which nobody writes.",
-              "vllm-project/vllm#43185", {},
+      sharing("shared-layers-have-own-cache", "B5",
+              "KV-shared layers look into caches of their own, in which nobody writes.", "vllm-project/vllm#43185", {},
               [](Parts&, Layer& layer) {
                 const auto empty = std::make_shared<KvCache>();
                 layer.ops.source = [empty](const Layer& self, const Sequence& sequence, std::span<KvCache>,
@@ -124,23 +127,28 @@ std::vector<Fault> cache_faults() {
        .what = "In a batch, the cache moves on before Q is rotated: Q is one position ahead of K.",
        .shipped_in = "Blaizzy/mlx-vlm#966",
        .shows_at = model(Tap::logits),
-       .inject = [](Parts& oracle) {
-         return each(oracle, any, [](Layer& layer) {
-           layer.ops.rotate_q = [](const Layer& self, const Sequence& sequence, Rows<float> q) {
-             Sequence ahead = sequence;
-             if (sequence.batch > 1 && sequence.cached > 0)
-               for (std::int64_t& position : ahead.positions) ++position;
-             reference::rotate_q(self, ahead, q);
-           };
-         });
-       },
+       .inject =
+           [](Parts& oracle) {
+             return each(oracle, any, [](Layer& layer) {
+               layer.ops.rotate_q = [](const Layer& self, const Sequence& sequence, Rows<float> q) {
+                 Sequence ahead = sequence;
+                 if (sequence.batch > 1 && sequence.cached > 0)
+                   for (std::int64_t& position : ahead.positions) ++position;
+                 reference::rotate_q(self, ahead, q);
+               };
+             });
+           },
        .paths = {Path::batched},
        .generating = true},
-      sharing("shared-kv-transform-of-own-layer", "B8", "Cached keys are sign-flipped by a pattern of the donor, queries by one of their own layer.",
+      sharing("shared-kv-transform-of-own-layer", "B8",
+              "Cached keys are sign-flipped by a pattern of the donor, queries by one of their own layer.",
               "Alberto-Codes/turboquant-vllm#79", {},
               [](Parts&, Layer& layer) {
-                layer.ops.attend = [](const Layer& self, const Sequence& sequence, Rows<const float> q, const KvCache& kv) {
-                  const auto sign = [](int index, std::size_t lane) { return ((lane >> (unsigned(index) % 4)) & 1U) ? -1.0F : 1.0F; };
+                layer.ops.attend = [](const Layer& self, const Sequence& sequence, Rows<const float> q,
+                                      const KvCache& kv) {
+                  const auto sign = [](int index, std::size_t lane) {
+                    return ((lane >> (unsigned(index) % 4)) & 1U) ? -1.0F : 1.0F;
+                  };
                   Grid flipped(q);
                   for (std::size_t i = 0; i < flipped.values.size(); ++i) {
                     const std::size_t lane = i % std::size_t(self.plan.head_dim);
@@ -154,53 +162,57 @@ std::vector<Fault> cache_faults() {
        .what = "Later chunks of a prefill take the first chunk's per-layer inputs.",
        .shipped_in = "Blaizzy/mlx-vlm#901",
        .shows_at = at(Tap::ple_out, has_ple),
-       .inject = [](Parts& oracle) {
-         return each(oracle, has_ple, [](Layer& layer) {
-           const auto chunk = std::make_shared<Grid>();
-           layer.ops.ple_slice = [chunk](const Layer& self, const Sequence& sequence, Rows<const float> ple) {
-             Grid slice = reference::ple_slice(self, sequence, ple);
-             if (sequence.cached == 0) *chunk = slice;
-             for (int r = 0; r < slice.rows && chunk->rows > 0; ++r)
-               std::ranges::copy(chunk->row(r % chunk->rows), slice.row(r).begin());
-             return slice;
-           };
-         });
-       },
+       .inject =
+           [](Parts& oracle) {
+             return each(oracle, has_ple, [](Layer& layer) {
+               const auto chunk = std::make_shared<Grid>();
+               layer.ops.ple_slice = [chunk](const Layer& self, const Sequence& sequence, Rows<const float> ple) {
+                 Grid slice = reference::ple_slice(self, sequence, ple);
+                 if (sequence.cached == 0) *chunk = slice;
+                 for (int r = 0; r < slice.rows && chunk->rows > 0; ++r)
+                   std::ranges::copy(chunk->row(r % chunk->rows), slice.row(r).begin());
+                 return slice;
+               };
+             });
+           },
        .paths = {Path::chunked}},
       {.name = "ple-of-first-row",
        .row = "B15",
        .what = "Every row of a batch takes the first row's per-layer inputs.",
        .shipped_in = "Blaizzy/mlx-vlm#1123",
        .shows_at = at(Tap::ple_out, has_ple),
-       .inject = [](Parts& oracle) {
-         return each(oracle, has_ple, [](Layer& layer) {
-           layer.ops.ple_slice = [](const Layer& self, const Sequence& sequence, Rows<const float> ple) {
-             Grid slice = reference::ple_slice(self, sequence, ple);
-             for (int r = sequence.tokens; r < slice.rows; ++r)
-               std::ranges::copy(slice.row(r % sequence.tokens), slice.row(r).begin());
-             return slice;
-           };
-         });
-       },
+       .inject =
+           [](Parts& oracle) {
+             return each(oracle, has_ple, [](Layer& layer) {
+               layer.ops.ple_slice = [](const Layer& self, const Sequence& sequence, Rows<const float> ple) {
+                 Grid slice = reference::ple_slice(self, sequence, ple);
+                 for (int r = sequence.tokens; r < slice.rows; ++r)
+                   std::ranges::copy(slice.row(r % sequence.tokens), slice.row(r).begin());
+                 return slice;
+               };
+             });
+           },
        .paths = {Path::batched}},
       {.name = "ring-merge-loses-rows",
        .row = "B16",
        .what = "Merging sliding caches of rows with different fill levels drops as many keys as a row has padding.",
        .shipped_in = "ml-explore/mlx-lm b81cddbf",
        .shows_at = model(Tap::logits),
-       .inject = [](Parts& oracle) {
-         return each(oracle, sliding, [](Layer& layer) {
-           layer.ops.visible = [](const LayerPlan& plan, const Sequence& sequence, int row, int query, std::span<char> seen) {
-             LayerPlan bent = plan;
-             if (sequence.batch > 1 && sequence.cached > 0) {
-               int padding = 0;
-               for (int key = 0; key < sequence.keys(); ++key) padding += sequence.real[sequence.at(row, key)] == 0;
-               bent.window = std::max(1, plan.window - padding);
-             }
-             reference::visible(bent, sequence, row, query, seen);
-           };
-         });
-       },
+       .inject =
+           [](Parts& oracle) {
+             return each(oracle, sliding, [](Layer& layer) {
+               layer.ops.visible = [](const LayerPlan& plan, const Sequence& sequence, int row, int query,
+                                      std::span<char> seen) {
+                 LayerPlan bent = plan;
+                 if (sequence.batch > 1 && sequence.cached > 0) {
+                   int padding = 0;
+                   for (int key = 0; key < sequence.keys(); ++key) padding += sequence.real[sequence.at(row, key)] == 0;
+                   bent.window = std::max(1, plan.window - padding);
+                 }
+                 reference::visible(bent, sequence, row, query, seen);
+               };
+             });
+           },
        .paths = {Path::batched},
        .generating = true},
       {.name = "cached-positions-restart",
@@ -208,28 +220,31 @@ std::vector<Fault> cache_faults() {
        .what = "Every call counts positions from 0 again.",
        .shipped_in = "",
        .shows_at = at(Tap::attn_q_rope),
-       .inject = [](Parts& oracle) {
-         oracle.ops.extend = [](const Sequence& before, const Forward& call) -> Result<Sequence> {
-           ASSAY_TRY(sequence, reference::extend(before, call));
-           for (std::int64_t& position : sequence.positions) position -= sequence.cached;
-           return sequence;
-         };
-         return true;
-       },
+       .inject =
+           [](Parts& oracle) {
+             oracle.ops.extend = [](const Sequence& before, const Forward& call) -> Result<Sequence> {
+               ASSAY_TRY(sequence, reference::extend(before, call));
+               for (std::int64_t& position : sequence.positions) position -= sequence.cached;
+               return sequence;
+             };
+             return true;
+           },
        .paths = {Path::chunked, Path::decode}},
       {.name = "cache-drops-oldest",
        .row = "x",
        .what = "Global layers forget the first token once something is cached.",
        .shipped_in = "",
        .shows_at = at(Tap::attn_ctx, global),
-       .inject = [](Parts& oracle) {
-         return each(oracle, global, [](Layer& layer) {
-           layer.ops.visible = [](const LayerPlan& plan, const Sequence& sequence, int row, int query, std::span<char> seen) {
-             reference::visible(plan, sequence, row, query, seen);
-             if (sequence.cached > 0) seen[0] = 0;
-           };
-         });
-       },
+       .inject =
+           [](Parts& oracle) {
+             return each(oracle, global, [](Layer& layer) {
+               layer.ops.visible = [](const LayerPlan& plan, const Sequence& sequence, int row, int query,
+                                      std::span<char> seen) {
+                 reference::visible(plan, sequence, row, query, seen);
+                 if (sequence.cached > 0) seen[0] = 0;
+               };
+             });
+           },
        .paths = {Path::chunked, Path::decode}},
   };
 }

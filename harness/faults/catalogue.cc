@@ -19,14 +19,17 @@ const std::vector<Fault>& faults() {
 std::string catalogue_markdown() {
   std::string text =
       "# The fault catalogue\n\n"
-      "Each fault reproduces a bug that a port of Gemma 4 shipped, or one that a port could ship: row `x`. `./assay faults run`\n"
-      "injects each into the reference engine and demands that the goldens find it, first at the tap where it is born.\n"
+      "Each fault reproduces a bug that a port of Gemma 4 shipped, or one that a port could ship: row `x`. `./assay "
+      "faults run`\n"
+      "injects each into the reference engine and demands that the goldens find it, first at the tap where it is "
+      "born.\n"
       "Controls are deviations that a correct engine may have: they must not be flagged. This page is written by\n"
       "`./assay faults list --markdown`.\n\n"
       "| row | fault | what | shipped in |\n|---|---|---|---|\n";
   for (const Fault& fault : faults())
-    text += "| " + std::string(fault.row) + " | `" + std::string(fault.name) + "`" + (fault.control ? " (control)" : "") + " | " +
-            std::string(fault.what) + " | " + std::string(fault.shipped_in) + " |\n";
+    text += "| " + std::string(fault.row) + " | `" + std::string(fault.name) + "`" +
+            (fault.control ? " (control)" : "") + " | " + std::string(fault.what) + " | " +
+            std::string(fault.shipped_in) + " |\n";
   return text;
 }
 

@@ -1,5 +1,5 @@
-// A fault: a named, deliberate deviation of the oracle that reproduces a bug people shipped. The suite must find each and
-// name the tap where it starts. Not here: the catalogue itself, running it (run.h).
+// A fault: a named, deliberate deviation of the oracle that reproduces a bug people shipped. The suite must find each
+// and name the tap where it starts. Not here: the catalogue itself, running it (run.h).
 #pragma once
 
 #include <functional>
@@ -16,8 +16,8 @@ namespace assay {
 
 struct Fault {
   std::string_view name;
-  std::string_view row;         ///< of the catalogue in docs/FAULTS.md: A2; x for deviations that nobody has reported yet
-  std::string_view what;        ///< one sentence
+  std::string_view row;   ///< of the catalogue in docs/FAULTS.md: A2; x for deviations that nobody has reported yet
+  std::string_view what;  ///< one sentence
   std::string_view shipped_in;  ///< owner/repository#number, or what the row rests on
   /// The tap where it must first show, given the true plan; nothing where this model cannot show it.
   std::function<std::optional<TapId>(const Plan&)> shows_at;

@@ -59,60 +59,67 @@ std::vector<Fault> layer_faults() {
        .shows_at = [](const Plan& plan) -> std::optional<TapId> {
          return plan.ple_width > 0 ? TapId{Tap::ple, -1} : TapId{Tap::attn_norm, 0};
        },
-       .inject = [](Parts& oracle) {
-         const auto bent = [](Rows<float> x, std::span<const float> weight, float eps) {
-           std::vector<float> more(weight.begin(), weight.end());
-           for (float& w : more) w += 1;
-           reference::rms_norm(x, more, eps);
-         };
-         oracle.ops.rms_norm = bent;
-         return each(oracle, any, [&](Layer& layer) { layer.ops.rms_norm = bent; });
-       }},
+       .inject =
+           [](Parts& oracle) {
+             const auto bent = [](Rows<float> x, std::span<const float> weight, float eps) {
+               std::vector<float> more(weight.begin(), weight.end());
+               for (float& w : more) w += 1;
+               reference::rms_norm(x, more, eps);
+             };
+             oracle.ops.rms_norm = bent;
+             return each(oracle, any, [&](Layer& layer) { layer.ops.rms_norm = bent; });
+           }},
       {.name = "norm-is-layer-norm",
        .row = "x",
        .what = "Layers subtract the mean before they norm.",
        .shipped_in = "",
        .shows_at = at(Tap::attn_norm),
-       .inject = [](Parts& oracle) {
-         return each(oracle, any, [](Layer& layer) {
-           layer.ops.rms_norm = [](Rows<float> x, std::span<const float> weight, float eps) {
-             for (int r = 0; r < x.rows; ++r) {
-               double mean = 0;
-               for (const float v : x.row(r)) mean += v;
-               for (float& v : x.row(r)) v -= float(mean / x.cols);
-             }
-             reference::rms_norm(x, weight, eps);
-           };
-         });
-       }},
+       .inject =
+           [](Parts& oracle) {
+             return each(oracle, any, [](Layer& layer) {
+               layer.ops.rms_norm = [](Rows<float> x, std::span<const float> weight, float eps) {
+                 for (int r = 0; r < x.rows; ++r) {
+                   double mean = 0;
+                   for (const float v : x.row(r)) mean += v;
+                   for (float& v : x.row(r)) v -= float(mean / x.cols);
+                 }
+                 reference::rms_norm(x, weight, eps);
+               };
+             });
+           }},
       {.name = "norm-epsilon-outside-root",
        .row = "x",
        .what = "Epsilon is added to the root instead of the mean square.",
        .shipped_in = "",
        .shows_at = at(Tap::attn_norm),
-       .inject = [](Parts& oracle) {
-         return each(oracle, any, [](Layer& layer) {
-           layer.ops.rms_norm = [](Rows<float> x, std::span<const float> weight, float eps) {
-             for (int r = 0; r < x.rows; ++r) {
-               double squares = 0;
-               for (const float v : x.row(r)) squares += double{v} * v;
-               const float root = float(std::sqrt(squares / x.cols)) + eps;
-               for (std::size_t c = 0; c < x.row(r).size(); ++c) x.row(r)[c] *= (weight.empty() ? 1.0F : weight[c]) / root;
-             }
-           };
-         });
-       }},
+       .inject =
+           [](Parts& oracle) {
+             return each(oracle, any, [](Layer& layer) {
+               layer.ops.rms_norm = [](Rows<float> x, std::span<const float> weight, float eps) {
+                 for (int r = 0; r < x.rows; ++r) {
+                   double squares = 0;
+                   for (const float v : x.row(r)) squares += double{v} * v;
+                   const float root = float(std::sqrt(squares / x.cols)) + eps;
+                   for (std::size_t c = 0; c < x.row(r).size(); ++c)
+                     x.row(r)[c] *= (weight.empty() ? 1.0F : weight[c]) / root;
+                 }
+               };
+             });
+           }},
       {.name = "norm-epsilon-default",
        .row = "x",
        .what = "Epsilon is taken as 1e-6, whatever the config says.",
        .shipped_in = "",
        .shows_at = at(Tap::attn_norm),
-       .inject = [](Parts& oracle) {
-         if (oracle.plan.eps == 1e-6F) return false;
-         return each(oracle, any, [](Layer& layer) { layer.eps = 1e-6F; });
-       }},
+       .inject =
+           [](Parts& oracle) {
+             if (oracle.plan.eps == 1e-6F) return false;
+             return each(oracle, any, [](Layer& layer) { layer.eps = 1e-6F; });
+           }},
       tail("layer-scalar-dropped", "The layer's output is not multiplied by layer_scalar.", any,
-           [](const Layer&, Rows<const float> x, Rows<const float> ple) { return ple.empty() ? Grid(x) : reference::sum(x, ple); }),
+           [](const Layer&, Rows<const float> x, Rows<const float> ple) {
+             return ple.empty() ? Grid(x) : reference::sum(x, ple);
+           }),
       tail("layer-scalar-before-ple", "layer_scalar is applied before the per-layer embedding is added.", has_ple,
            [](const Layer& self, Rows<const float> x, Rows<const float> ple) {
              Grid scaled(x);
@@ -134,48 +141,53 @@ std::vector<Fault> layer_faults() {
            if (owns_wide_ffn(plan, plan.layers[i])) return TapId{Tap::mlp, int(i)};
          return std::nullopt;
        },
-       .inject = [](Parts& oracle) {
-         bool found = false;
-         for (Layer& layer : oracle.layers) {
-           if (!owns_wide_ffn(oracle.plan, layer.plan)) continue;
-           found = true;
-           const int half = layer.plan.ffn_width / 2;
-           layer.weights.gate_proj.rows = layer.weights.up_proj.rows = half;
-           std::vector<float> down;
-           for (int r = 0; r < layer.hidden; ++r) {
-             std::vector<float> row(std::size_t(layer.plan.ffn_width));
-             layer.weights.down_proj.row(r, row);
-             down.insert(down.end(), row.begin(), row.begin() + half);
-           }
-           layer.weights.down_proj = reference::Weight::own(layer.hidden, half, std::move(down));
-         }
-         return found;
-       }},
-      activation("gelu-erf", "A13", "GELU is computed with erf instead of its tanh approximation.", "tenstorrent/tt-metal#46247",
-                 [](double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }),
+       .inject =
+           [](Parts& oracle) {
+             bool found = false;
+             for (Layer& layer : oracle.layers) {
+               if (!owns_wide_ffn(oracle.plan, layer.plan)) continue;
+               found = true;
+               const int half = layer.plan.ffn_width / 2;
+               layer.weights.gate_proj.rows = layer.weights.up_proj.rows = half;
+               std::vector<float> down;
+               for (int r = 0; r < layer.hidden; ++r) {
+                 std::vector<float> row(std::size_t(layer.plan.ffn_width));
+                 layer.weights.down_proj.row(r, row);
+                 down.insert(down.end(), row.begin(), row.begin() + half);
+               }
+               layer.weights.down_proj = reference::Weight::own(layer.hidden, half, std::move(down));
+             }
+             return found;
+           }},
+      activation("gelu-erf", "A13", "GELU is computed with erf instead of its tanh approximation.",
+                 "tenstorrent/tt-metal#46247", [](double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }),
       activation("gelu-sigmoid", "A13", "GELU is approximated by x * sigmoid(1.702 x).", "class of A13",
                  [](double x) { return x / (1 + std::exp(-1.702 * x)); }),
-      activation("silu-for-gelu", "A13", "SiLU stands in for GELU.", "class of A13", [](double x) { return x / (1 + std::exp(-x)); }),
+      activation("silu-for-gelu", "A13", "SiLU stands in for GELU.", "class of A13",
+                 [](double x) { return x / (1 + std::exp(-x)); }),
       {.name = "gate-and-up-swapped",
        .row = "x",
        .what = "The activation is applied to up_proj instead of gate_proj.",
        .shipped_in = "",
        .shows_at = at(Tap::mlp),
-       .inject = [](Parts& oracle) {
-         return each(oracle, any, [](Layer& layer) { std::swap(layer.weights.gate_proj, layer.weights.up_proj); });
-       }},
+       .inject =
+           [](Parts& oracle) {
+             return each(oracle, any, [](Layer& layer) { std::swap(layer.weights.gate_proj, layer.weights.up_proj); });
+           }},
       {.name = "ffn-norm-missing",
        .row = "x",
        .what = "The feed-forward block reads the residual without pre_feedforward_layernorm.",
        .shipped_in = "",
        .shows_at = at(Tap::ffn_norm),
-       .inject = [](Parts& oracle) {
-         return each(oracle, any, [](Layer& layer) {
-           layer.ops.ffn_norm = [](const Layer&, Rows<const float> x) { return Grid(x); };
-         });
-       }},
-      weight("ffn-norm-is-post-attention-norm", "pre_feedforward_layernorm is given post_attention_layernorm's weight: Llama's naming.",
-             Tap::ffn_norm, any,
+       .inject =
+           [](Parts& oracle) {
+             return each(oracle, any, [](Layer& layer) {
+               layer.ops.ffn_norm = [](const Layer&, Rows<const float> x) { return Grid(x); };
+             });
+           }},
+      weight("ffn-norm-is-post-attention-norm",
+             "pre_feedforward_layernorm is given post_attention_layernorm's weight: Llama's naming.", Tap::ffn_norm,
+             any,
              [](Layer& layer) { layer.weights.pre_feedforward_layernorm = layer.weights.post_attention_layernorm; }),
       weight("post-ffn-norm-unweighted", "post_feedforward_layernorm's weight is ignored.", Tap::post_ffn, any,
              [](Layer& layer) { layer.weights.post_feedforward_layernorm.assign(std::size_t(layer.hidden), 1.0F); }),
@@ -186,47 +198,50 @@ std::vector<Fault> layer_faults() {
        .what = "The per-layer embedding's gate has no activation.",
        .shipped_in = "",
        .shows_at = at(Tap::ple_out, has_ple),
-       .inject = [](Parts& oracle) {
-         return each(oracle, has_ple, [](Layer& layer) {
-           layer.ops.ple_branch = [](const Layer& self, Rows<const float> x, Rows<const float> ple) {
-             Layer plain = self;
-             plain.ops.activate = [](std::span<float>, Activation) {};
-             return reference::ple_branch(plain, x, ple);
-           };
-         });
-       }},
+       .inject =
+           [](Parts& oracle) {
+             return each(oracle, has_ple, [](Layer& layer) {
+               layer.ops.ple_branch = [](const Layer& self, Rows<const float> x, Rows<const float> ple) {
+                 Layer plain = self;
+                 plain.ops.activate = [](std::span<float>, Activation) {};
+                 return reference::ple_branch(plain, x, ple);
+               };
+             });
+           }},
       {.name = "ple-of-next-layer",
        .row = "x",
        .what = "Each layer takes the next layer's slice of the per-layer inputs.",
        .shipped_in = "",
        .shows_at = at(Tap::ple_out, has_ple),
-       .inject = [](Parts& oracle) {
-         const int layers = int(oracle.layers.size());
-         return each(oracle, has_ple, [layers](Layer& layer) {
-           layer.ops.ple_slice = [layers](const Layer& self, const Sequence& sequence, Rows<const float> ple) {
-             Layer next = self;
-             next.index = (self.index + 1) % layers;
-             return reference::ple_slice(next, sequence, ple);
-           };
-         });
-       }},
+       .inject =
+           [](Parts& oracle) {
+             const int layers = int(oracle.layers.size());
+             return each(oracle, has_ple, [layers](Layer& layer) {
+               layer.ops.ple_slice = [layers](const Layer& self, const Sequence& sequence, Rows<const float> ple) {
+                 Layer next = self;
+                 next.index = (self.index + 1) % layers;
+                 return reference::ple_slice(next, sequence, ple);
+               };
+             });
+           }},
       {.name = "ple-before-ffn",
        .row = "x",
        .what = "The per-layer branch reads the residual before the feed-forward block.",
        .shipped_in = "",
        .shows_at = at(Tap::ple_out, has_ple),
-       .inject = [](Parts& oracle) {
-         return each(oracle, has_ple, [](Layer& layer) {
-           const auto before = std::make_shared<Grid>();
-           layer.ops.ffn_norm = [before](const Layer& self, Rows<const float> x) {
-             *before = Grid(x);
-             return reference::ffn_norm(self, x);
-           };
-           layer.ops.ple_branch = [before](const Layer& self, Rows<const float>, Rows<const float> ple) {
-             return reference::ple_branch(self, before->view(), ple);
-           };
-         });
-       }},
+       .inject =
+           [](Parts& oracle) {
+             return each(oracle, has_ple, [](Layer& layer) {
+               const auto before = std::make_shared<Grid>();
+               layer.ops.ffn_norm = [before](const Layer& self, Rows<const float> x) {
+                 *before = Grid(x);
+                 return reference::ffn_norm(self, x);
+               };
+               layer.ops.ple_branch = [before](const Layer& self, Rows<const float>, Rows<const float> ple) {
+                 return reference::ple_branch(self, before->view(), ple);
+               };
+             });
+           }},
   };
 }
 

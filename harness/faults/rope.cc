@@ -45,8 +45,8 @@ void rope_interleaved(Rows<float> x, int head_dim, std::span<const std::int64_t>
 }
 
 /// A fault that replaces the table of the layers of a kind.
-Fault table(std::string_view name, std::string_view row, std::string_view what, std::string_view shipped_in, Which which,
-            std::function<std::vector<float>(const Parts&, const LayerPlan&)> frequencies) {
+Fault table(std::string_view name, std::string_view row, std::string_view what, std::string_view shipped_in,
+            Which which, std::function<std::vector<float>(const Parts&, const LayerPlan&)> frequencies) {
   return {.name = name,
           .row = row,
           .what = what,
@@ -54,7 +54,8 @@ Fault table(std::string_view name, std::string_view row, std::string_view what, 
           .shows_at = at(Tap::attn_q_rope, which),
           .inject = [which, frequencies](Parts& oracle) {
             const Parts before = oracle;
-            return each(oracle, which, [&](Layer& layer) { layer.plan.rope.inv_freq = frequencies(before, layer.plan); });
+            return each(oracle, which,
+                        [&](Layer& layer) { layer.plan.rope.inv_freq = frequencies(before, layer.plan); });
           }};
 }
 
@@ -90,10 +91,12 @@ std::vector<Fault> rope_faults() {
        .what = "Global layers pair lane i with i + pairs instead of i + head_dim / 2.",
        .shipped_in = "NVIDIA-NeMo/Megatron-Bridge#4195",
        .shows_at = at(Tap::attn_q_rope, partial),
-       .inject = [](Parts& oracle) {
-         return each(oracle, partial, [](Layer& layer) { layer.ops.rope = rope_inside_prefix; });
-       }},
-      table("rope-global-denominator", "A2", "Frequencies of global layers are spread over the turning lanes instead of head_dim.",
+       .inject =
+           [](Parts& oracle) {
+             return each(oracle, partial, [](Layer& layer) { layer.ops.rope = rope_inside_prefix; });
+           }},
+      table("rope-global-denominator", "A2",
+            "Frequencies of global layers are spread over the turning lanes instead of head_dim.",
             "NVIDIA-NeMo/Megatron-Bridge#4916", partial,
             [](const Parts&, const LayerPlan& layer) {
               const int pairs = turning(layer.rope);
@@ -111,32 +114,33 @@ std::vector<Fault> rope_faults() {
        .what = "Neighbouring lanes form a pair, on weights made for half-split pairs.",
        .shipped_in = "mlc-ai/mlc-llm#3485",
        .shows_at = at(Tap::attn_q_rope),
-       .inject = [](Parts& oracle) {
-         return each(oracle, any, [](Layer& layer) { layer.ops.rope = rope_interleaved; });
-       }},
-      table("rope-sliding-theta-everywhere", "A6", "Global layers use the sliding layers' theta.", "pytorch/executorch#18695",
-            global,
+       .inject =
+           [](Parts& oracle) { return each(oracle, any, [](Layer& layer) { layer.ops.rope = rope_interleaved; }); }},
+      table("rope-sliding-theta-everywhere", "A6", "Global layers use the sliding layers' theta.",
+            "pytorch/executorch#18695", global,
             [](const Parts& parts, const LayerPlan& layer) {
               return inverse_frequencies(first(parts, sliding).rope.theta, layer.head_dim, turning(layer.rope), 1);
             }),
-      table("rope-global-theta-everywhere", "A6", "Sliding layers use the global layers' theta.", "pytorch/executorch#18695",
-            sliding,
+      table("rope-global-theta-everywhere", "A6", "Sliding layers use the global layers' theta.",
+            "pytorch/executorch#18695", sliding,
             [](const Parts& parts, const LayerPlan& layer) {
               return inverse_frequencies(first(parts, global).rope.theta, layer.head_dim, turning(layer.rope), 1);
             }),
-      table("rope-thetas-at-default", "A6", "Both thetas are taken as 10000, whatever the config says.", "pytorch/executorch#18695",
-            [](const LayerPlan& layer) { return layer.rope.theta != 10000; },
-            [](const Parts&, const LayerPlan& layer) {
-              return inverse_frequencies(10000, layer.head_dim, turning(layer.rope), 1);
-            }),
-      table("rope-sliding-partial", "A4", "Sliding layers turn only the share of lanes that global layers turn.", "class of A4", sliding,
+      table(
+          "rope-thetas-at-default", "A6", "Both thetas are taken as 10000, whatever the config says.",
+          "pytorch/executorch#18695", [](const LayerPlan& layer) { return layer.rope.theta != 10000; },
+          [](const Parts&, const LayerPlan& layer) {
+            return inverse_frequencies(10000, layer.head_dim, turning(layer.rope), 1);
+          }),
+      table("rope-sliding-partial", "A4", "Sliding layers turn only the share of lanes that global layers turn.",
+            "class of A4", sliding,
             [](const Parts& parts, const LayerPlan& layer) {
               const LayerPlan& whole = first(parts, global);
               const int pairs = std::max(1, turning(whole.rope) * layer.head_dim / whole.head_dim);
               return inverse_frequencies(layer.rope.theta, layer.head_dim, pairs, 1);
             }),
-      table("rope-other-head-dim", "A23", "Sliding layers use frequencies made for the global head size.", "ml-explore/mlx-lm 6e2e94df",
-            sliding,
+      table("rope-other-head-dim", "A23", "Sliding layers use frequencies made for the global head size.",
+            "ml-explore/mlx-lm 6e2e94df", sliding,
             [](const Parts& parts, const LayerPlan& layer) {
               const int other = first(parts, global).head_dim;
               std::vector<float> table = inverse_frequencies(layer.rope.theta, other, other / 2, 1);
@@ -148,30 +152,33 @@ std::vector<Fault> rope_faults() {
        .what = "Pairs turn the other way.",
        .shipped_in = "",
        .shows_at = at(Tap::attn_q_rope),
-       .inject = [](Parts& oracle) {
-         return each(oracle, any, [](Layer& layer) {
-           for (float& frequency : layer.plan.rope.inv_freq) frequency = -frequency;
-         });
-       }},
+       .inject =
+           [](Parts& oracle) {
+             return each(oracle, any, [](Layer& layer) {
+               for (float& frequency : layer.plan.rope.inv_freq) frequency = -frequency;
+             });
+           }},
       {.name = "rope-on-value",
        .row = "x",
        .what = "V is rotated as K is.",
        .shipped_in = "",
        .shows_at = at(Tap::attn_ctx),
-       .inject = [](Parts& oracle) {
-         return each(oracle, owns_kv, [](Layer& layer) {
-           layer.ops.append = [](const Layer& self, const Sequence& sequence, std::span<KvCache> caches,
-                                 const KeysValues& kv) {
-             KeysValues turned = kv;
-             self.ops.rotate_k(self, sequence, turned.v.view());
-             reference::append(self, sequence, caches, turned);
-           };
-         });
-       }},
+       .inject =
+           [](Parts& oracle) {
+             return each(oracle, owns_kv, [](Layer& layer) {
+               layer.ops.append = [](const Layer& self, const Sequence& sequence, std::span<KvCache> caches,
+                                     const KeysValues& kv) {
+                 KeysValues turned = kv;
+                 self.ops.rotate_k(self, sequence, turned.v.view());
+                 reference::append(self, sequence, caches, turned);
+               };
+             });
+           }},
       positions_edit("positions-from-one", "x", "Positions count from 1.", "", [](std::int64_t p) { return p + 1; }),
       positions_edit("positions-in-bf16", "I2", "Positions are built in bf16, which has no odd integers above 256.",
                      "oarriaga/paz#415", [](std::int64_t p) { return std::int64_t(through_bf16(float(p))); }),
-      positions_edit("positions-clamped", "x", "Positions stop at 255: a table of 256 rows is clamped instead of grown.", "",
+      positions_edit("positions-clamped", "x",
+                     "Positions stop at 255: a table of 256 rows is clamped instead of grown.", "",
                      [](std::int64_t p) { return std::min<std::int64_t>(p, 255); }),
   };
 }

@@ -16,7 +16,8 @@ namespace {
 /// The paths on which a fault is tried for a case.
 std::vector<Path> paths_for(const Fault& fault, const CaseInputs& inputs) {
   const auto allowed = [&](Path::Kind kind) {
-    return fault.paths.empty() ? kind == Path::prefill || kind == Path::batched : std::ranges::find(fault.paths, kind) != fault.paths.end();
+    return fault.paths.empty() ? kind == Path::prefill || kind == Path::batched
+                               : std::ranges::find(fault.paths, kind) != fault.paths.end();
   };
   if (inputs.batch > 1) return allowed(Path::batched) ? std::vector<Path>{{Path::batched}} : std::vector<Path>{};
   std::vector<Path> paths;
@@ -28,7 +29,7 @@ std::vector<Path> paths_for(const Fault& fault, const CaseInputs& inputs) {
 }
 
 struct Seen {
-  std::string first;  ///< the first wrong tap, or `generated_logits`
+  std::string first;                            ///< the first wrong tap, or `generated_logits`
   int order = std::numeric_limits<int>::max();  ///< of that tap
   Sighting::Place place = Sighting::unseen;
   double ratio = 0;
@@ -40,7 +41,8 @@ Seen look(const CaseView& view, const GoldenCase& golden, const Driven& driven, 
   Seen seen;
   int position = -1;  // among the taps that the case holds, from the expected one on
   for (const GoldenTap& tap : golden.taps) {
-    if (expected && !fault.generating && tap.id.order(int(view.plan.layers.size())) >= expected->order(int(view.plan.layers.size())))
+    if (expected && !fault.generating &&
+        tap.id.order(int(view.plan.layers.size())) >= expected->order(int(view.plan.layers.size())))
       ++position;
     const TapResult result = judge_tap(view, tap, *driven.find(tap.id));
     if (std::isfinite(result.stats.worst_ratio)) seen.ratio = std::max(seen.ratio, result.stats.worst_ratio);
@@ -61,8 +63,8 @@ Seen look(const CaseView& view, const GoldenCase& golden, const Driven& driven, 
   return seen;
 }
 
-Result<Seen> try_case(const Fault& fault, const Checkpoint& checkpoint, const GoldenCase& golden, const CaseInputs& inputs,
-                      Path path, bool& bent) {
+Result<Seen> try_case(const Fault& fault, const Checkpoint& checkpoint, const GoldenCase& golden,
+                      const CaseInputs& inputs, Path path, bool& bent) {
   ASSAY_TRY(oracle, reference::assemble(checkpoint));
   bent = fault.inject(oracle);
   if (!bent) return Seen{};
@@ -88,7 +90,9 @@ Result<Seen> try_case(const Fault& fault, const Checkpoint& checkpoint, const Go
 
 }  // namespace
 
-int FaultOutcome::count(Sighting::Place place) const { return int(std::ranges::count(sightings, place, &Sighting::place)); }
+int FaultOutcome::count(Sighting::Place place) const {
+  return int(std::ranges::count(sightings, place, &Sighting::place));
+}
 
 bool FaultOutcome::detected() const { return count(Sighting::unseen) < int(sightings.size()); }
 
@@ -139,6 +143,7 @@ Result<std::vector<Sighting>> run_fault(const Fault& fault, const GoldenEntry& e
 std::vector<FaultOutcome> run_faults(const std::vector<const Fault*>& chosen, const std::vector<GoldenEntry>& goldens,
                                      int children, const std::function<void(std::size_t)>& ended) {
   std::vector<Work> works;
+  works.reserve(chosen.size());
   for (const Fault* fault : chosen)
     works.push_back([fault, &goldens](const Send& send) {
       nlohmann::json sightings = nlohmann::json::array();
@@ -163,8 +168,13 @@ std::vector<FaultOutcome> run_faults(const std::vector<const Fault*>& chosen, co
       if (message.contains("error")) result.error = message["error"];
       if (message.contains("sightings"))
         for (const nlohmann::json& s : message["sightings"])
-          result.sightings.push_back({.golden = s[0], .case_name = s[1], .path = s[2], .expected = s[3], .first = s[4],
-                                      .place = Sighting::Place(s[5].get<int>()), .ratio = s[6]});
+          result.sightings.push_back({.golden = s[0],
+                                      .case_name = s[1],
+                                      .path = s[2],
+                                      .expected = s[3],
+                                      .first = s[4],
+                                      .place = Sighting::Place(s[5].get<int>()),
+                                      .ratio = s[6]});
     }
     results.push_back(std::move(result));
   }

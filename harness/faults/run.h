@@ -15,11 +15,11 @@ namespace assay {
 /// What one golden made of a fault.
 struct Sighting {
   enum Place {
-    unseen,      ///< every tap within tolerance
-    exact,       ///< the first wrong tap is the one where the fault must show
-    right_after, ///< it is the next tap that the case holds
-    generating,  ///< no prompt shows it, the logits of a generated token do: taps are not recorded there
-    elsewhere,   ///< it is another one
+    unseen,       ///< every tap within tolerance
+    exact,        ///< the first wrong tap is the one where the fault must show
+    right_after,  ///< it is the next tap that the case holds
+    generating,   ///< no prompt shows it, the logits of a generated token do: taps are not recorded there
+    elsewhere,    ///< it is another one
   };
   std::string golden, case_name, path;
   std::string expected, first;  ///< taps; first is empty when unseen
@@ -29,9 +29,9 @@ struct Sighting {
 
 struct FaultOutcome {
   std::string fault;
-  bool control = false;              ///< must not show at all
-  std::vector<Sighting> sightings;   ///< one a golden that has something to bend
-  std::string error;                 ///< the fault could not be run
+  bool control = false;             ///< must not show at all
+  std::vector<Sighting> sightings;  ///< one a golden that has something to bend
+  std::string error;                ///< the fault could not be run
 
   int count(Sighting::Place place) const;
   bool detected() const;  ///< some golden shows it

@@ -19,11 +19,12 @@ struct Selection {
   std::vector<std::string> engines, goldens;  ///< names; empty = all
   std::vector<std::string> paths;  ///< `prefill`; `chunked` for every size that verify uses; `chunked:5`; empty = all
   std::string filter;
+  std::string model;  ///< the checkpoint of a golden outside the repository; then `goldens` is that one file
 
   bool has_engine(std::string_view name) const;
   bool has_golden(std::string_view name) const;
   /// Nothing was left out.
-  bool everything() const { return goldens.empty() && paths.empty() && filter.empty(); }
+  bool everything() const { return goldens.empty() && paths.empty() && filter.empty() && model.empty(); }
   /// Errors: bad_input (a path of no known kind).
   Result<void> check_paths() const;
 };

@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <omp.h>
 
+#include "golden/check.h"
+#include "golden/child.h"
 #include "harness/verify/isolate.h"
 #include "harness/verify/verify_case.h"
 #include "reports/json.h"
@@ -61,7 +63,7 @@ struct Job {
   std::vector<std::string> remaining;  ///< paths that a crash before them left over; empty = from the start
   std::vector<PathResult> results;
 
-  CaseId id() const { return {engine->can.name, subject->name, subject->variant, case_name}; }
+  CaseId id() const { return {engine->can.name, subject->name, subject->variant, case_name, subject->model}; }
 
   Work work(const VerifyOptions& options, int threads) const {
     return [this, &options, threads](const Send& send) {
@@ -112,7 +114,48 @@ struct Job {
 
 }  // namespace
 
+namespace {
+
+/// A golden that no manifest vouches for: HDF5 sees it in child processes only.
+Result<Subject> open_foreign(const std::string& file, const std::string& model) {
+  ASSAY_TRY(checkpoint, Checkpoint::open(model));
+  const auto summary = [&]() -> Result<std::string> {
+    ASSAY_TRY(golden, Golden::open(file));
+    ASSAY_CHECK(check_belongs(golden.info(), model));
+    if (const auto findings = check_plan(golden.info(), checkpoint.plan); !findings.empty())
+      return fail({Failure::bad_input, file, findings.front().at, "the plan of " + model, findings.front().what});
+    std::string lines = golden.info().variant;
+    for (const std::string& name : golden.info().cases) lines += "\n" + name;
+    return lines;
+  };
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) return fail({Failure::io, file, "", "a golden's file", "none"});
+  ASSAY_TRY(text, in_child(file, {}, summary));
+  std::vector<std::string> lines = split_lines(text);
+  if (lines.empty()) return fail({Failure::bad_input, file, "variant", "a name", "none"});
+  return Subject{file,
+                 lines.front(),
+                 std::move(checkpoint),
+                 {lines.begin() + 1, lines.end()},
+                 [file](std::string_view name) -> Result<GoldenCase> {
+                   ASSAY_TRY(golden, Golden::open(file));
+                   return golden.load(name);
+                 },
+                 model};
+}
+
+}  // namespace
+
 Result<std::vector<Subject>> open_goldens(const std::filesystem::path& data, const Selection& selection) {
+  if (!selection.model.empty()) {
+    if (selection.goldens.size() != 1)
+      return fail({Failure::bad_input, "--model", "", "one --golden FILE.h5 beside it",
+                   std::to_string(selection.goldens.size())});
+    ASSAY_TRY(subject, open_foreign(selection.goldens.front(), selection.model));
+    std::vector<Subject> subjects;
+    subjects.push_back(std::move(subject));
+    return subjects;
+  }
   ASSAY_TRY(entries, list_goldens(data));
   for (const std::string& name : selection.goldens)
     if (std::none_of(entries.begin(), entries.end(), [&](const GoldenEntry& entry) { return entry.name == name; }))

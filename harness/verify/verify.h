@@ -26,10 +26,12 @@ struct Subject {
   Checkpoint checkpoint;
   std::vector<std::string> cases;
   std::function<Result<GoldenCase>(std::string_view)> load;
+  std::string model = {};  ///< as Selection has it
 };
 
-/// The selected goldens below `data`: hashed against the manifest, then opened, with their checkpoints.
-/// Errors: io, bad_input, unsupported; bad_input too for a golden that was selected by name and does not exist.
+/// The selected goldens below `data`: hashed against the manifest, then opened, with their checkpoints. With
+/// `selection.model`, the one file that is selected: read in child processes, and held to that checkpoint's hash and
+/// plan. Errors: io, bad_input, unsupported; bad_input too for a golden that was selected and does not exist.
 Result<std::vector<Subject>> open_goldens(const std::filesystem::path& data, const Selection& selection);
 
 struct VerifyOptions {

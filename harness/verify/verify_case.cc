@@ -181,7 +181,8 @@ PathResult without_taps(const CaseId& id, std::string_view path, Verdict verdict
 }
 
 std::string rerun_command(const CaseId& id, std::string_view path) {
-  return fmt::format("./assay verify --engine {} --golden {} --filter '/{}/' --path {}", id.engine, id.golden,
+  const std::string model = id.model.empty() ? "" : " --model " + id.model;
+  return fmt::format("./assay verify --engine {} --golden {}{} --filter '/{}/' --path {}", id.engine, id.golden, model,
                      id.case_name, path);
 }
 

@@ -19,6 +19,7 @@ namespace assay {
 /// Names alone, for results of what could not even start.
 struct CaseId {
   std::string engine, golden, variant, case_name;
+  std::string model = {};  ///< as Selection has it
 };
 
 struct CaseUnderTest {

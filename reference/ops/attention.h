@@ -1,4 +1,5 @@
-// Attention of one query over the keys that it sees. Not here: which keys (visibility.h), where K and V come from (kv_cache.h).
+// Attention of one query over the keys that it sees. Not here: which keys (visibility.h), where K and V come from
+// (kv_cache.h).
 #pragma once
 
 #include <span>

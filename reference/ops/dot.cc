@@ -4,8 +4,8 @@
 
 namespace assay::reference {
 
-// One clone an instruction set, chosen when the program starts; without contraction all give the same bits. Sanitizers do
-// not get along with the resolver, which runs before they are set up.
+// One clone an instruction set, chosen when the program starts; without contraction all give the same bits. Sanitizers
+// do not get along with the resolver, which runs before they are set up.
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
 __attribute__((target_clones("avx512f", "avx2", "default")))
 #endif

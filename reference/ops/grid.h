@@ -14,7 +14,8 @@ struct Grid {
   Grid() = default;
   Grid(int row_count, int col_count)
       : values(std::size_t(row_count) * std::size_t(col_count)), rows(row_count), cols(col_count) {}
-  explicit Grid(Rows<const float> view) : values(view.data, view.data + view.size()), rows(view.rows), cols(view.cols) {}
+  explicit Grid(Rows<const float> view)
+      : values(view.data, view.data + view.size()), rows(view.rows), cols(view.cols) {}
 
   Rows<float> view() { return {values.data(), rows, cols}; }
   Rows<const float> view() const { return {values.data(), rows, cols}; }

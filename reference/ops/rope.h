@@ -1,4 +1,5 @@
-// Rotary position embedding on half-split lanes. Not here: the frequencies (model/plan.h), which token has which position.
+// Rotary position embedding on half-split lanes. Not here: the frequencies (model/plan.h), which token has which
+// position.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@ namespace assay::reference {
 /// @param head_dim   d, even
 /// @param positions  [tokens]
 /// @param rope       inv_freq [d / 2]
-/// Angles are fp32, position times frequency, as in transformers: at large positions that rounding is part of the answer.
-/// Source: Gemma4TextRotaryEmbedding.forward, apply_rotary_pos_emb (transformers 5.22.2).
+/// Angles are fp32, position times frequency, as in transformers: at large positions that rounding is part of the
+/// answer. Source: Gemma4TextRotaryEmbedding.forward, apply_rotary_pos_emb (transformers 5.22.2).
 void rope(Rows<float> x, int head_dim, std::span<const std::int64_t> positions, const Rope& rope);
 
 }  // namespace assay::reference

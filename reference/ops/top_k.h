@@ -5,7 +5,8 @@
 
 namespace assay::reference {
 
-/// Keeps the `used` largest probabilities, divides them by their sum, multiplies each by its expert's scale; 0 elsewhere.
+/// Keeps the `used` largest probabilities, divides them by their sum, multiplies each by its expert's scale; 0
+/// elsewhere.
 /// @param probs   [experts]
 /// @param scales  per_expert_scale [experts]
 /// @param chosen  [experts]

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "base/sha256.h"
+#include "temporary.h"
 
 namespace assay {
 namespace {
@@ -16,12 +17,8 @@ using testing::HasSubstr;
 
 class Files : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "assay-files-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  fs::path folder_;
+  Temporary temporary_;
+  const fs::path folder_ = temporary_.path();
 };
 
 TEST_F(Files, ReadsBackWhatItWrote) {
@@ -45,7 +42,9 @@ TEST_F(Files, NamesWhatIsMissingOrNoFile) {
 
 TEST_F(Files, AFailedWriteLeavesTheOldFile) {
   ASSERT_TRUE(write_file(folder_ / "x", "old"));
-  const auto written = write_beside(folder_ / "x", [](const fs::path&) -> Result<void> { return fail({Failure::io, "disk", "", "", ""}); });
+  const auto written = write_beside(folder_ / "x", [](const fs::path&) -> Result<void> {
+    return fail({Failure::io, "disk", "", "", ""});
+  });
   EXPECT_FALSE(written);
   EXPECT_EQ(read_file(folder_ / "x", 9).value(), "old");
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);

@@ -29,8 +29,10 @@ TEST(Widen, EveryFloat16IsWhatTheCompilerSays) {
   for (std::uint32_t bits = 0; bits <= 0xffff; ++bits) {
     const float expected = float(std::bit_cast<_Float16>(std::uint16_t(bits)));
     const float value = widen_f16(std::uint16_t(bits));
-    if (std::isnan(expected)) EXPECT_TRUE(std::isnan(value));
-    else EXPECT_EQ(std::bit_cast<std::uint32_t>(value), std::bit_cast<std::uint32_t>(expected)) << bits;
+    if (std::isnan(expected))
+      EXPECT_TRUE(std::isnan(value));
+    else
+      EXPECT_EQ(std::bit_cast<std::uint32_t>(value), std::bit_cast<std::uint32_t>(expected)) << bits;
   }
 }
 #endif

@@ -81,8 +81,10 @@ TEST(Contract, RefusesArgumentsBeforeTheEngineSeesThem) {
   for (const std::int64_t id : {std::int64_t{-1}, std::int64_t{5}, std::int64_t{1} << 40})
     EXPECT_THAT(run(none, {.ids = {&id, 1, 1}, .mask = {}, .more = {}}).error().message(), HasSubstr("input_ids"));
   const std::vector<std::int64_t> mask = {1};
-  EXPECT_THAT(run(none, {.ids = kCall.ids, .mask = {mask.data(), 1, 1}, .more = {}}).error().message(), HasSubstr("attention_mask"));
-  EXPECT_THAT(run(none, {.ids = kCall.ids, .mask = {}, .more = {}, .logit_rows = 3}).error().message(), HasSubstr("logit_rows"));
+  EXPECT_THAT(run(none, {.ids = kCall.ids, .mask = {mask.data(), 1, 1}, .more = {}}).error().message(),
+              HasSubstr("attention_mask"));
+  EXPECT_THAT(run(none, {.ids = kCall.ids, .mask = {}, .more = {}, .logit_rows = 3}).error().message(),
+              HasSubstr("logit_rows"));
 }
 
 TEST(Contract, LetsPlaceholdersLieBeyondTheVocabulary) {

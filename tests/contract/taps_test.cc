@@ -16,7 +16,8 @@ Plan small_plan() {
   plan.hidden = 6;
   plan.vocab = 11;
   plan.ple_width = 3;
-  LayerPlan own{.q_heads = 2, .kv_heads = 1, .head_dim = 4, .kv = {}, .rope = {}, .ffn_width = 5, .ple_width = 3, .experts = {}};
+  LayerPlan own{
+      .q_heads = 2, .kv_heads = 1, .head_dim = 4, .kv = {}, .rope = {}, .ffn_width = 5, .ple_width = 3, .experts = {}};
   LayerPlan shared = own;
   shared.kv = {KvSource::earlier, 0};
   shared.experts = Experts{.count = 7, .used = 2, .width = 9};
@@ -37,8 +38,9 @@ TEST(Taps, NamesParseBack) {
 }
 
 TEST(Taps, RefuseOtherNames) {
-  for (const char* name : {"", "text", "text.", "text.layer", "text.layer.", "text.layer.0.out", "text.layer.-1.out", "text.layer.xx.out",
-                           "text.layer.00.norm", "text.out", "text.layer.99999999999.out", "vision.layer.00.out"})
+  for (const char* name :
+       {"", "text", "text.", "text.layer", "text.layer.", "text.layer.0.out", "text.layer.-1.out", "text.layer.xx.out",
+        "text.layer.00.norm", "text.out", "text.layer.99999999999.out", "vision.layer.00.out"})
     EXPECT_EQ(TapId::parse(name), std::nullopt) << name;
 }
 

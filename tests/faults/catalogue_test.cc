@@ -33,9 +33,10 @@ TEST(Catalogue, NamesAreUniqueAndSayWhat) {
 TEST(Catalogue, HoldsEveryTextRowOfThePage) {
   std::set<std::string_view> rows;
   for (const Fault& fault : faults()) rows.insert(fault.row);
-  for (const char* row : {"A1", "A2", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A13", "A14", "A15", "A16", "A18", "A19",
-                          "A21", "A22", "A23", "B1", "B2", "B3", "B5", "B7", "B8", "B9", "B11", "B12", "B14", "B15", "B16", "B17",
-                          "C1", "C2", "C3", "C4", "C6", "C7", "I1", "I2", "I3", "I5", "I6", "I7"})
+  for (const char* row :
+       {"A1",  "A2",  "A4",  "A5",  "A6",  "A7", "A8", "A9", "A10", "A11", "A12", "A13", "A14", "A15", "A16",
+        "A18", "A19", "A21", "A22", "A23", "B1", "B2", "B3", "B5",  "B7",  "B8",  "B9",  "B11", "B12", "B14",
+        "B15", "B16", "B17", "C1",  "C2",  "C3", "C4", "C6", "C7",  "I1",  "I2",  "I3",  "I5",  "I6",  "I7"})
     EXPECT_TRUE(rows.contains(row)) << row;
 }
 

@@ -3,9 +3,9 @@
 #include <gmock/gmock.h>
 
 #include "golden/store.h"
-#include "golden/temporary.h"
 #include "golden/tiny_golden.h"
 #include "model/safetensors.h"
+#include "temporary.h"
 
 namespace assay {
 namespace {

@@ -3,9 +3,9 @@
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
-#include "golden/temporary.h"
 #include "golden/tiny_golden.h"
 #include "model/safetensors.h"
+#include "temporary.h"
 
 namespace assay {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "golden/odd_hdf5.h"
 #include "golden/store.h"
-#include "golden/temporary.h"
+#include "temporary.h"
 
 namespace assay {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "golden/temporary.h"
+#include "temporary.h"
 
 namespace assay {
 namespace {

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "golden/odd_hdf5.h"
-#include "golden/temporary.h"
+#include "temporary.h"
 
 namespace assay {
 namespace {

@@ -2,8 +2,8 @@
 
 #include "base/sha256.h"
 #include "golden/store.h"
-#include "golden/temporary.h"
 #include "golden/tiny_golden.h"
+#include "temporary.h"
 
 namespace assay {
 namespace {

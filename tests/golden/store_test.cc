@@ -4,8 +4,8 @@
 
 #include <gmock/gmock.h>
 
-#include "golden/temporary.h"
 #include "golden/tiny_golden.h"
+#include "temporary.h"
 
 namespace assay {
 namespace {

@@ -6,8 +6,8 @@
 #include <stdexcept>
 
 #include "base/sha256.h"
-#include "golden/temporary.h"
 #include "model/safetensors.h"
+#include "temporary.h"
 
 namespace assay {
 namespace fs = std::filesystem;

@@ -11,6 +11,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "temporary.h"
+
 namespace assay {
 namespace {
 
@@ -102,7 +104,8 @@ TEST(Isolate, AChildThatClosesItsEndsAndHangsStillMeetsItsDeadline) {
 }
 
 TEST(Isolate, WhatAChildStartedDoesNotOutliveIt) {
-  const std::string pid_file = testing::TempDir() + "isolate_grandchild";
+  const Temporary folder;
+  const std::string pid_file = (folder / "grandchild").string();
   const Outcome outcome = one(
       [&](const Send& send) {
         const pid_t grandchild = ::fork();

@@ -65,13 +65,13 @@ std::vector<NamedTensor> tensors_of(const json& config, const std::string& prefi
 class CheckpointTest : public ::testing::Test {
  protected:
   Result<Checkpoint> open(const json& config, const std::vector<NamedTensor>& tensors) {
-    spill(directory_ / "config.json", config.dump());
+    put(directory_ / "config.json", config.dump());
     EXPECT_EQ(message_of(write_safetensors(directory_ / "model.safetensors", tensors)), "no failure");
     return Checkpoint::open(directory_.path());
   }
   /// Shard i holds every tensor whose place is i modulo the number of shards.
   void write_shards(const json& config, const std::vector<NamedTensor>& tensors, std::size_t shards) {
-    spill(directory_ / "config.json", config.dump());
+    put(directory_ / "config.json", config.dump());
     json map;
     for (std::size_t shard = 0; shard < shards; ++shard) {
       const std::string name = "model-" + std::to_string(shard) + ".safetensors";
@@ -82,12 +82,12 @@ class CheckpointTest : public ::testing::Test {
       }
       EXPECT_TRUE(write_safetensors(directory_ / name, part));
     }
-    spill(index(), json{{"weight_map", map}}.dump());
+    put(index(), json{{"weight_map", map}}.dump());
   }
   std::filesystem::path index() const { return directory_ / "model.safetensors.index.json"; }
   Result<Checkpoint> reopen() const { return Checkpoint::open(directory_.path()); }
 
-  TempDirectory directory_;
+  Temporary directory_;
 };
 
 NamedTensor& named(std::vector<NamedTensor>& tensors, std::string_view name) {
@@ -269,7 +269,7 @@ TEST_F(CheckpointTest, ComparesTheHeadAcrossDtypes) {
 TEST_F(CheckpointTest, NamesMissingFiles) {
   EXPECT_THAT(message_of(reopen()), HasSubstr("config.json"));
   EXPECT_EQ(reopen().error().kind, Failure::io);
-  spill(directory_ / "config.json", tiny().dump());
+  put(directory_ / "config.json", tiny().dump());
   EXPECT_THAT(message_of(reopen()),
               HasSubstr("expected model.safetensors or model.safetensors.index.json, found neither"));
   EXPECT_EQ(reopen().error().kind, Failure::io);
@@ -278,11 +278,11 @@ TEST_F(CheckpointTest, NamesMissingFiles) {
 TEST_F(CheckpointTest, RefusesAnIndexThatLies) {
   const auto tensors = tensors_of(tiny(), "model.");
   write_shards(tiny(), tensors, 2);
-  const json good = json::parse(slurp(index()));
+  const json good = json::parse(bytes_of(index()));
   const auto with = [&](const std::function<void(json&)>& change) {
     json bad = good;
     change(bad["weight_map"]);
-    spill(index(), bad.dump());
+    put(index(), bad.dump());
     return message_of(reopen());
   };
   EXPECT_EQ(with([](json&) {}), "no failure");
@@ -294,7 +294,7 @@ TEST_F(CheckpointTest, RefusesAnIndexThatLies) {
               HasSubstr("model-7.safetensors: expected a readable file"));
   EXPECT_THAT(with([](json& map) { map["x"] = "../model-0.safetensors"; }),
               HasSubstr("weight_map.x: expected the name of"));
-  spill(index(), good.dump().substr(0, 40));
+  put(index(), good.dump().substr(0, 40));
   EXPECT_THAT(message_of(reopen()), HasSubstr("index.json: "));
 }
 
@@ -303,21 +303,21 @@ TEST_F(CheckpointTest, RefusesATensorInTwoShards) {
   write_shards(tiny(), tensors, 2);
   const std::vector<NamedTensor> second = {tensors[0]};
   ASSERT_TRUE(write_safetensors(directory_ / "model-2.safetensors", second));
-  json map = json::parse(slurp(index()));
+  json map = json::parse(bytes_of(index()));
   map["weight_map"][tensors[0].name] = "model-2.safetensors";
-  spill(index(), map.dump());
+  put(index(), map.dump());
   EXPECT_THAT(message_of(reopen()),
               HasSubstr("embed_tokens.weight: expected each tensor in one shard, found it also in "));
 }
 
 TEST_F(CheckpointTest, HandsUpWhatIsWrongWithAFile) {
   ASSERT_TRUE(open(tiny(), tensors_of(tiny(), "model.")));
-  const std::string whole = slurp(directory_ / "model.safetensors");
-  spill(directory_ / "model.safetensors", whole.substr(0, whole.size() - 4));
+  const std::string whole = bytes_of(directory_ / "model.safetensors");
+  put(directory_ / "model.safetensors", whole.substr(0, whole.size() - 4));
   EXPECT_THAT(message_of(reopen()), HasSubstr("model.safetensors: "));
   json drafter = tiny();
   drafter["model_type"] = "gemma4_assistant";
-  spill(directory_ / "config.json", drafter.dump());
+  put(directory_ / "config.json", drafter.dump());
   EXPECT_THAT(message_of(reopen()), HasSubstr("config.json: model_type: expected"));
 }
 

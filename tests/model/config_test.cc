@@ -294,7 +294,7 @@ TEST(Config, BoundsDepth) {
 }
 
 TEST(Config, SurvivesEveryTruncationAndFlippedBit) {
-  std::string text = slurp(std::string(ASSAY_SOURCE_DIR) + "/tests/model/configs/12b.json");
+  std::string text = bytes_of(std::string(ASSAY_SOURCE_DIR) + "/tests/model/configs/12b.json");
   for (std::size_t size = 0; size + 2 < text.size(); ++size)
     EXPECT_FALSE(parse_config(std::string_view(text).substr(0, size), "c")) << size;
   for (std::size_t bit = 0; bit < text.size() * 8; ++bit) {
@@ -305,10 +305,10 @@ TEST(Config, SurvivesEveryTruncationAndFlippedBit) {
 }
 
 TEST(Config, BoundsFiles) {
-  const TempDirectory directory;
+  const Temporary directory;
   EXPECT_EQ(read_config(directory / "config.json").error().kind, Failure::io);
   EXPECT_EQ(read_config(directory.path()).error().kind, Failure::bad_input);
-  spill(directory / "config.json", std::string((16U << 20) + 1, ' '));
+  put(directory / "config.json", std::string((16U << 20) + 1, ' '));
   EXPECT_THAT(message_of(read_config(directory / "config.json")), HasSubstr("size: expected at most 16777216 bytes"));
 }
 

@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 json published(const std::string& name) {
-  return json::parse(slurp(std::string(ASSAY_SOURCE_DIR) + "/tests/model/configs/" + name + ".json"));
+  return json::parse(bytes_of(std::string(ASSAY_SOURCE_DIR) + "/tests/model/configs/" + name + ".json"));
 }
 
 Result<Plan> plan_of(const json& config) {
@@ -244,7 +244,8 @@ TEST(Plan, BoundsProductsOfAConfigMadeByHand) {
 
 TEST(InverseFrequencies, AreThoseOfTransformers) {
   // torch's fp32 pow is within 1 ulp of the exact one, and differs between instruction sets; ours is the nearest float.
-  for (const json& row : json::parse(slurp(std::string(ASSAY_SOURCE_DIR) + "/tests/model/inverse_frequencies.json"))) {
+  for (const json& row :
+       json::parse(bytes_of(std::string(ASSAY_SOURCE_DIR) + "/tests/model/inverse_frequencies.json"))) {
     json rope = {{"rope_type", row["rope_type"]},
                  {"rope_theta", row["theta"]},
                  {"factor", row["factor"]},

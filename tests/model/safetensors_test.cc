@@ -32,7 +32,7 @@ std::string entry(std::string_view name, std::string_view dtype, std::string_vie
 }
 
 TEST(Safetensors, ReadsWhatItWrote) {
-  const TempDirectory directory;
+  const Temporary directory;
   const std::vector<NamedTensor> written = {{"z", Tensor::own({2, 3}, std::vector<float>{1, 2, 3, 4, 5, 6})},
                                             {"empty", Tensor::own({0, 7}, std::vector<float>{})},
                                             {"scalar", Tensor::own({}, std::vector<std::int64_t>{-5})}};
@@ -48,14 +48,14 @@ TEST(Safetensors, ReadsWhatItWrote) {
 }
 
 TEST(Safetensors, WritesDataAtAMultipleOfEight) {
-  const TempDirectory directory;
+  const Temporary directory;
   const std::vector<NamedTensor> one = {{"odd", Tensor::own({1}, std::vector<float>{1})}};
   ASSERT_TRUE(write_safetensors(directory / "t.safetensors", one));
-  EXPECT_EQ((slurp(directory / "t.safetensors").size() - sizeof(float)) % 8, 0U);
+  EXPECT_EQ((bytes_of(directory / "t.safetensors").size() - sizeof(float)) % 8, 0U);
 }
 
 TEST(Safetensors, WritesNothingThatItWouldNotRead) {
-  const TempDirectory directory;
+  const Temporary directory;
   const Tensor tensor = Tensor::own({1}, std::vector<float>{1});
   const std::vector<NamedTensor> twice = {{"a", tensor}, {"a", tensor}};
   EXPECT_THAT(message_of(write_safetensors(directory / "t", twice)), HasSubstr("a: expected each name once"));
@@ -67,7 +67,7 @@ TEST(Safetensors, WritesNothingThatItWouldNotRead) {
 }
 
 TEST(Safetensors, KeepsTheFileMappedWhileATensorLives) {
-  const TempDirectory directory;
+  const Temporary directory;
   const std::vector<NamedTensor> one = {{"a", Tensor::own({2}, std::vector<float>{3, 4})}};
   ASSERT_TRUE(write_safetensors(directory / "t.safetensors", one));
   Tensor kept;
@@ -106,7 +106,8 @@ TEST(Safetensors, RefusesABadHeaderAndNamesWhatIsBad) {
       Bad{"{", "syntax error"},
       Bad{"{\"\xff\":1}", "syntax error"},
       Bad{"{}{}", "syntax error"},
-      Bad{"{}\n\0", "expected 0 bytes of data"},
+      Bad{"{}\n", "expected 0 bytes of data"},
+      Bad{std::string("{}\0", 3), "byte 2: expected JSON, found a zero byte"},
       Bad{R"({"a":1})", "a: expected dtype, shape and data_offsets"},
       Bad{R"({"a":{"dtype":"F32","shape":[2]}})", "a: expected dtype, shape and data_offsets"},
       Bad{"{" + entry("a", "F8_E4M3", "[8]", "[0,8]") + "}", "found F8_E4M3"},
@@ -141,22 +142,22 @@ TEST(Safetensors, RefusesABadHeaderAndNamesWhatIsBad) {
 }
 
 TEST(Safetensors, RefusesEveryTruncation) {
-  const TempDirectory directory;
+  const Temporary directory;
   const std::vector<NamedTensor> two = {{"a", Tensor::own({2}, std::vector<float>{3, 4})},
                                         {"b", Tensor::own({1}, std::vector<std::int64_t>{4})}};
   ASSERT_TRUE(write_safetensors(directory / "t.safetensors", two));
-  const std::string whole = slurp(directory / "t.safetensors");
+  const std::string whole = bytes_of(directory / "t.safetensors");
   for (std::size_t size = 0; size < whole.size(); ++size)
     EXPECT_THAT(message_of(parse(whole.substr(0, size))), Not("no failure")) << size;
-  spill(directory / "short.safetensors", whole.substr(0, whole.size() - 1));
+  put(directory / "short.safetensors", whole.substr(0, whole.size() - 1));
   EXPECT_THAT(message_of(Safetensors::open(directory / "short.safetensors")), HasSubstr("short.safetensors: "));
 }
 
 TEST(Safetensors, SurvivesEveryFlippedBitOfTheHeader) {
-  const TempDirectory directory;
+  const Temporary directory;
   const std::vector<NamedTensor> one = {{"a", Tensor::own({2, 3}, std::vector<float>(6))}};
   ASSERT_TRUE(write_safetensors(directory / "t.safetensors", one));
-  std::string bytes = slurp(directory / "t.safetensors");
+  std::string bytes = bytes_of(directory / "t.safetensors");
   for (std::size_t bit = 0; bit < (bytes.size() - 24) * 8; ++bit) {
     const auto flip = [&] { bytes[bit / 8] = char(bytes[bit / 8] ^ (1 << (bit % 8))); };
     flip();
@@ -170,12 +171,12 @@ TEST(Safetensors, SurvivesEveryFlippedBitOfTheHeader) {
 }
 
 TEST(Safetensors, NamesWhatIsNotAReadableFile) {
-  const TempDirectory directory;
+  const Temporary directory;
   EXPECT_EQ(Safetensors::open(directory / "none").error().kind, Failure::io);
   EXPECT_EQ(Safetensors::open(directory.path()).error().kind, Failure::bad_input);
   ASSERT_EQ(::mkfifo((directory / "pipe").c_str(), 0600), 0);
   EXPECT_EQ(Safetensors::open(directory / "pipe").error().kind, Failure::bad_input);
-  spill(directory / "empty", "");
+  put(directory / "empty", "");
   EXPECT_THAT(message_of(Safetensors::open(directory / "empty")), HasSubstr("expected at least 8 bytes, found 0"));
 }
 

@@ -85,8 +85,7 @@ TEST(Tensor, RefusesTheOtherKindOfNumber) {
 
 TEST(Tensor, OwnsWhatItIsGiven) {
   const Tensor floats = Tensor::own({2, 1}, std::vector<float>{1, 2});
-  const Tensor copy = floats;
-  EXPECT_THAT(copy.floats().value(), ElementsAre(1, 2));
+  EXPECT_THAT(floats.floats().value(), ElementsAre(1, 2));
   EXPECT_THAT(Tensor::own({1}, std::vector<std::int64_t>{9}).integers().value(), ElementsAre(9));
   EXPECT_TRUE(Tensor::own({0}, std::vector<float>{}).floats().value().empty());
   EXPECT_EQ(Tensor::own({}, std::vector<float>{4}).elements(), 1);

@@ -21,7 +21,8 @@ TEST(Attention, IsTransformers) {
       for (int t = 0; t < queries; ++t) {
         const int row = b * queries + t;
         const std::vector<char> seen(visible.begin() + row * keys, visible.begin() + (row + 1) * keys);
-        attention(q.row(row), k.view().slice(b * keys, keys), v.view().slice(b * keys, keys), seen, head_dim, ctx.row(row));
+        attention(q.row(row), k.view().slice(b * keys, keys), v.view().slice(b * keys, keys), seen, head_dim,
+                  ctx.row(row));
         if (std::ranges::count(seen, 1) == 0)  // padding: transformers spreads its attention, nobody reads it
           std::ranges::copy(ctx.row(row), expected.begin() + row * q.cols);
       }

@@ -5,7 +5,9 @@
 namespace assay::reference {
 namespace {
 
-Layer layer_of(int hidden, float eps = 1e-6F) { return {.index = 0, .hidden = hidden, .eps = eps, .plan = {}, .weights = {}, .ops = layer_ops()}; }
+Layer layer_of(int hidden, float eps = 1e-6F) {
+  return {.index = 0, .hidden = hidden, .eps = eps, .plan = {}, .weights = {}, .ops = layer_ops()};
+}
 
 }  // namespace
 

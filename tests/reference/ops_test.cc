@@ -56,7 +56,9 @@ TEST(Linear, AddsTheBiasAndReadsEveryDtype) {
   const std::uint16_t f16[] = {0x3c00, 0xc000, 0x3800, 0x4200, 0x0000, 0x3c00, 0x4000, 0xbc00};
   const std::vector<float> expected = {1 - 4 + 1.5F + 12 + 10, 0 + 2 + 6 - 4 + 20};
   for (const auto& [dtype, bits] : {std::pair(Dtype::bf16, bf16), std::pair(Dtype::f16, f16)}) {
-    const Weight w{.tensor = {.dtype = dtype, .shape = {2, 4}, .bytes = std::as_bytes(std::span(bits, 8)), .keep = {}}, .rows = 2, .cols = 4};
+    const Weight w{.tensor = {.dtype = dtype, .shape = {2, 4}, .bytes = std::as_bytes(std::span(bits, 8)), .keep = {}},
+                   .rows = 2,
+                   .cols = 4};
     std::vector<float> y(2);
     linear({x.data(), 1, 4}, w, bias, {y.data(), 1, 2});
     EXPECT_EQ(y, expected) << name_of(dtype);

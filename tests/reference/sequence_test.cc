@@ -38,6 +38,19 @@ TEST(Sequence, FindsMaximalRunsOfImagesAndVideos) {
   EXPECT_THAT(sequence.block, ElementsAre(0, 0, -1, 1, 1, -1, -1, 2));
 }
 
+TEST(Sequence, TellsPackedPromptsApartWithoutMaskAndCache) {
+  const std::vector<NamedTensor> more = {integers("position_ids", {1, 7}, {4, 5, 0, 1, 1, 2, 4})};
+  const Forward call{.ids = {kIds.data(), 1, 7}, .mask = {}, .more = more, .cache = Cache::none};
+  EXPECT_THAT(extend({}, call).value().pack, ElementsAre(0, 0, 1, 1, 2, 2, 3));
+  Forward cached = call;
+  cached.cache = Cache::fresh;
+  EXPECT_THAT(extend({}, cached).value().pack, testing::Each(0));
+  const std::vector<std::int64_t> ones(7, 1);
+  Forward masked = call;
+  masked.mask = {ones.data(), 1, 7};
+  EXPECT_THAT(extend({}, masked).value().pack, testing::Each(0));
+}
+
 TEST(Sequence, PutsCachedTokensIntoNoBlock) {
   const std::vector<NamedTensor> more = {integers("mm_token_type_ids", {1, 2}, {1, 1})};
   const Sequence first = extend({}, {.ids = {kIds.data(), 1, 2}, .mask = {}, .more = more}).value();

@@ -20,9 +20,7 @@ const std::filesystem::path kData = kSource / "golden/data";
 class Keep : public TapSink {
  public:
   explicit Keep(int layers) : TapSink(layers) {}
-  void take(TapId id, Rows<const float> rows) override {
-    kept[id.name()].assign(rows.all().begin(), rows.all().end());
-  }
+  void take(TapId id, Rows<const float> rows) override { kept[id.name()].assign(rows.all().begin(), rows.all().end()); }
   std::map<std::string, std::vector<float>> kept;
 };
 
@@ -34,7 +32,8 @@ std::unique_ptr<Session> open(const std::string& golden) {
 std::vector<float> logits(Session& session, const std::vector<std::int64_t>& ids, Cache cache) {
   Keep taps(int(session.plan().layers.size()));
   taps.want({Tap::logits, -1});
-  const auto done = session.forward({.ids = {ids.data(), 1, int(ids.size())}, .mask = {}, .more = {}, .cache = cache, .logit_rows = 1}, taps);
+  const auto done = session.forward(
+      {.ids = {ids.data(), 1, int(ids.size())}, .mask = {}, .more = {}, .cache = cache, .logit_rows = 1}, taps);
   EXPECT_TRUE(done) << done.error().message();
   return taps.kept["text.logits"];
 }
@@ -115,7 +114,8 @@ TEST(Session, StepsEveryTapOfEveryGoldenFromTheGoldenItself) {
         taps.want(tap.id);
         const auto done = session->step(tap.id, inputs, taps);
         if (!done) {  // an input of which the golden keeps selected rows only
-          EXPECT_THAT(done.error().message(), HasSubstr("found none")) << entry.name << " " << name << " " << tap.id.name();
+          EXPECT_THAT(done.error().message(), HasSubstr("found none"))
+              << entry.name << " " << name << " " << tap.id.name();
           continue;
         }
         const std::vector<float>& made = taps.kept[tap.id.name()];
@@ -124,11 +124,14 @@ TEST(Session, StepsEveryTapOfEveryGoldenFromTheGoldenItself) {
         for (std::size_t row = 0; row < tap.values.size() / cols; ++row) {
           const std::size_t flat = tap.rows.empty() ? row : std::size_t(tap.rows[row]);
           if (!mask.empty() && mask[flat] == 0) continue;
-          expected.insert(expected.end(), tap.values.begin() + std::ptrdiff_t(row * cols), tap.values.begin() + std::ptrdiff_t((row + 1) * cols));
-          actual.insert(actual.end(), made.begin() + std::ptrdiff_t(flat * cols), made.begin() + std::ptrdiff_t((flat + 1) * cols));
+          expected.insert(expected.end(), tap.values.begin() + std::ptrdiff_t(row * cols),
+                          tap.values.begin() + std::ptrdiff_t((row + 1) * cols));
+          actual.insert(actual.end(), made.begin() + std::ptrdiff_t(flat * cols),
+                        made.begin() + std::ptrdiff_t((flat + 1) * cols));
         }
         const ErrorStats stats = compare(expected, actual, fp32_engine());
-        EXPECT_TRUE(stats.passed()) << entry.name << " " << name << " " << tap.id.name() << ": " << stats.worst_ratio << " x tolerance";
+        EXPECT_TRUE(stats.passed()) << entry.name << " " << name << " " << tap.id.name() << ": " << stats.worst_ratio
+                                    << " x tolerance";
         ++steps;
       }
     }

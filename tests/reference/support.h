@@ -1,4 +1,5 @@
-// Inputs and outputs of single ops, worked out by transformers' own modules (golden/generate/ops.py), for the oracle's ops.
+// Inputs and outputs of single ops, worked out by transformers' own modules (golden/generate/ops.py), for the oracle's
+// ops.
 #pragma once
 
 #include <filesystem>
@@ -71,11 +72,13 @@ class OpData {
 /// One op may differ from transformers by the rounding of one fp32 sum: 2e-6 of values of size 1.
 constexpr Tolerance one_op_fp32() { return {.atol = 2e-6, .rtol = 2e-6}; }
 
-inline void expect_near(std::span<const float> expected, std::span<const float> actual, Tolerance tolerance = one_op_fp32()) {
+inline void expect_near(std::span<const float> expected, std::span<const float> actual,
+                        Tolerance tolerance = one_op_fp32()) {
   ASSERT_EQ(expected.size(), actual.size());
   const ErrorStats stats = compare(expected, actual, tolerance);
-  EXPECT_TRUE(stats.passed()) << stats.mismatches << " of " << stats.count << " differ, first at " << stats.worst << ": expected "
-                              << stats.expected << ", got " << stats.actual << ", " << stats.worst_ratio << " x tolerance";
+  EXPECT_TRUE(stats.passed()) << stats.mismatches << " of " << stats.count << " differ, first at " << stats.worst
+                              << ": expected " << stats.expected << ", got " << stats.actual << ", "
+                              << stats.worst_ratio << " x tolerance";
   EXPECT_FALSE(compare(expected, std::vector<float>(expected.size(), 0), tolerance).passed()) << "zeros would pass";
 }
 

@@ -5,8 +5,8 @@
 namespace assay::reference {
 namespace {
 
-/// The masks that transformers builds for one case, held against ours. transformers' sliding cache keeps the last window - 1
-/// keys, so that its mask has fewer columns than ours: the last ones.
+/// The masks that transformers builds for one case, held against ours. transformers' sliding cache keeps the last
+/// window - 1 keys, so that its mask has fewer columns than ours: the last ones.
 void expect_masks(const std::string& name) {
   SCOPED_TRACE(name);
   const OpData data(name);
@@ -19,19 +19,23 @@ void expect_masks(const std::string& name) {
   if (data.has("attention_mask")) mask = data.integers("attention_mask");
   std::vector<NamedTensor> more;
   if (data.has("types")) more.push_back({"mm_token_type_ids", data["types"]});
+  if (data.has("position_ids")) more.push_back({"position_ids", data["position_ids"]});
   Sequence before;
   if (past > 0) {
     std::vector<std::int64_t> past_mask;
     for (int b = 0; b < batch && !mask.empty(); ++b)
-      past_mask.insert(past_mask.end(), mask.begin() + b * (past + queries), mask.begin() + b * (past + queries) + past);
+      past_mask.insert(past_mask.end(), mask.begin() + b * (past + queries),
+                       mask.begin() + b * (past + queries) + past);
     before = extend({}, {.ids = {ids.data(), batch, past},
-                         .mask = {past_mask.data(), past_mask.empty() ? 0 : batch, past_mask.empty() ? 0 : past}, .more = {}})
+                         .mask = {past_mask.data(), past_mask.empty() ? 0 : batch, past_mask.empty() ? 0 : past},
+                         .more = {}})
                  .value();
   }
   const Sequence sequence =
       extend(before, {.ids = {ids.data(), batch, queries},
                       .mask = {mask.data(), mask.empty() ? 0 : batch, mask.empty() ? 0 : past + queries},
-                      .more = more})
+                      .more = more,
+                      .cache = past > 0 ? Cache::extend : Cache::none})
           .value();
 
   const bool unified = name.find("unified") != std::string::npos;

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "reports/run.h"
+#include "temporary.h"
 
 namespace assay::sample {
 
@@ -101,10 +102,9 @@ inline Run passing() {
 
 /// Writes `text` to a file of the test's own and returns its path.
 inline std::string written(const std::string& text, const std::string& name) {
-  const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-  std::string file = testing::TempDir() + "assay_" + test->test_suite_name() + "_" + test->name() + "_" + name;
-  std::ofstream(file, std::ios::binary) << text;
-  return file;
+  static const Temporary folder;
+  put(folder / name, text);
+  return (folder / name).string();
 }
 
 /// Runs a command; its exit status, with what it said in `output`.
