@@ -25,7 +25,7 @@ Result<std::string> checkpoint_sha256(const fs::path& folder) {
     if (name != "config.json" && !name.ends_with(".safetensors") && !name.ends_with(".safetensors.index.json"))
       continue;
     ASSAY_TRY(hash, sha256_file(walk->path()));
-    lines.insert(name + " " + hash + "\n");
+    lines.insert(std::string(name).append(" ").append(hash).append("\n"));
   }
   if (error) return fail({Failure::io, folder.string(), "", "a readable folder", error.message()});
   std::string text;

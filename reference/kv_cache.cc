@@ -1,5 +1,7 @@
 #include "reference/kv_cache.h"
 
+#include <algorithm>
+
 namespace assay::reference {
 
 void KvCache::reset(int batch, int width) {
@@ -22,10 +24,14 @@ void KvCache::append(Rows<const float> k, Rows<const float> v) {
   length_ += tokens;
 }
 
-void KvCache::truncate(int length) {
-  length_ = length;
+void KvCache::truncate(std::span<const int> keep) {
+  length_ = *std::ranges::max_element(keep);
   for (auto* side : {&keys_, &values_})
-    for (std::vector<float>& row : *side) row.resize(std::size_t(length) * std::size_t(width_));
+    for (std::size_t b = 0; b < side->size(); ++b) {
+      std::vector<float>& row = (*side)[b];
+      row.resize(std::size_t(keep[b]) * std::size_t(width_));
+      row.insert(row.begin(), std::size_t(length_ - keep[b]) * std::size_t(width_), 0.0F);
+    }
 }
 
 }  // namespace assay::reference

@@ -14,7 +14,8 @@ class KvCache {
   void reset(int batch, int width);
   /// Appends `tokens` rows to each batch row; k and v are [batch * tokens, width].
   void append(Rows<const float> k, Rows<const float> v);
-  void truncate(int length);
+  /// Keeps the first keep[b] tokens of batch row b, behind zeros where another row keeps more.
+  void truncate(std::span<const int> keep);
   int length() const { return length_; }
   /// Keys of batch row b, [length, width].
   Rows<const float> keys(int b) const { return view(keys_[std::size_t(b)]); }

@@ -13,9 +13,9 @@ Result<std::vector<std::int64_t>> per_token(const Forward& call, std::string_vie
   const bool one_row = tensor->shape == std::vector<std::int64_t>{1, tokens};
   if (!one_row && tensor->shape != std::vector<std::int64_t>{batch, tokens})
     return fail({Failure::bad_input, "forward", std::string(name), shape(batch, tokens), shape_text(tensor->shape)});
-  ASSAY_TRY(values, tensor->integers());
-  if (one_row)
-    for (int row = 1; row < batch; ++row) values.insert(values.end(), values.begin(), values.begin() + tokens);
+  ASSAY_TRY(row, tensor->integers());
+  std::vector<std::int64_t> values = row;
+  for (int b = 1; one_row && b < batch; ++b) values.insert(values.end(), row.begin(), row.end());
   return values;
 }
 

@@ -58,11 +58,13 @@ class ReferenceSession : public Session {
     kept.real.assign(std::size_t(kept.batch) * std::size_t(longest), 0);
     kept.block.assign(kept.real.size(), -1);
     kept.pack.assign(kept.real.size(), 0);
-    for (int b = 0; b < kept.batch; ++b)
-      for (int key = 0; key < keep[std::size_t(b)]; ++key)
-        kept.real[kept.at(b, key)] = sequence_.real[sequence_.at(b, key)];
+    for (int b = 0; b < kept.batch; ++b) {
+      const int length = keep[std::size_t(b)], padding = longest - length;
+      for (int key = 0; key < length; ++key)
+        kept.real[kept.at(b, padding + key)] = sequence_.real[sequence_.at(b, key)];
+    }
     for (const Layer& layer : parts_.layers)
-      if (layer.plan.kv.kind == KvSource::own) caches_[std::size_t(layer.index)].truncate(longest);
+      if (layer.plan.kv.kind == KvSource::own) caches_[std::size_t(layer.index)].truncate(keep);
     sequence_ = std::move(kept);
     return {};
   }

@@ -22,7 +22,7 @@ class Tokens:
         self.special = special_ids(self.vocab) if spec["kind"] in ("gemma4", "gemma4_unified") else {}
         self.quiet = quiet_token(spec)
         # fp32 angles round by their size: where a second frequency is high, far must be nearer to keep the noise down.
-        self.far = spec.get("far", 1001)
+        self.far = spec.get("far", 1020)
 
     def ids(self, count):
         """`count` ordinary ids."""
@@ -122,7 +122,7 @@ def _softcap(t):
 
 def _image(t):
     w = t.window
-    ids, types = t.row(2, (IMAGE, w - 2), 2, (IMAGE, w), 3)
+    ids, types = t.row(2, (IMAGE, max(w - 2, 3)), 2, (IMAGE, max(w, 2)), 3)
     return _case("Two images of different lengths with text before, between and after; no pixels: placeholder rows "
                  "keep the pad embedding.", single(ids, mm_token_type_ids=types), keep=[3, w, w + 1, w + 5, 2 * w + 4])
 
@@ -150,12 +150,12 @@ def _video_and_audio(t):
 def _block_of_text(t):
     w = t.window
     ids = t.ids(2 * w + 8)
-    types = [0, 0] + [1] * (w - 1) + [0, 0] + [2] * (w + 2) + [0] * 2 + [3]
+    types = [0, 0] + [1] * (w - 3) + [2] * 2 + [0, 0] + [2] * (w + 2) + [0] * 2 + [3]  # 1 beside 2 is one block
     if t.text["hidden_size"] == 256:
         ids, types = ids[:2 * w + 5], [0] + [1] * (w - 1) + [0] + [2] * (w + 2) + [0]
     return _case("Types 1, 2 and 3 over ordinary token ids: every row of a block is different.",
                  single(ids, mm_token_type_ids=types + [0] * (len(ids) - len(types))),
-                 keep=[2, w, w + 3, 2 * w + 4])
+                 keep=[2, w, w + 3, 2 * w + 4], few=t.text["hidden_size"] == 256)
 
 
 def _padded_batch_image(t):
@@ -174,6 +174,27 @@ def _right_padded(t):
                      "paths": "prefill,nocache"}
 
 
+def _mask_without_positions(t):
+    w = t.window
+    inputs = left_padded([t.ids(w + 6), t.ids(w + 1)], t.pad)
+    del inputs["position_ids"]
+    return _case("Left-padded rows whose positions are not given: forward() then counts pads too.", inputs)
+
+
+def _one_row_of_positions(t):
+    w = t.window
+    ids = [t.ids(w + 3), t.ids(w + 3)]
+    return _case("Two rows that share one row of positions, which do not start at 0.",
+                 {"input_ids": torch.tensor(ids), "position_ids": torch.arange(40, 43 + w)[None]})
+
+
+def _hole_in_mask(t):
+    length = 2 * t.window + 4
+    mask = [0 if i in (3, length - 4) else 1 for i in range(length)]
+    return _case("A mask with holes: rows are padding wherever they are.",
+                 single(t.ids(length), attention_mask=mask), generate=0)
+
+
 def _packed(t):
     w = t.window
     return _case("Two prompts packed in one row: without mask and cache, positions alone tell them apart.",
@@ -186,6 +207,8 @@ MAKERS = {
     "far-positions": _far_positions, "padded-batch": _padded_batch, "softcap": _softcap, "image": _image,
     "image-causal": _image_causal, "image-longer-than-window": _image_longer, "video-and-audio": _video_and_audio,
     "block-of-text": _block_of_text, "padded-batch-image": _padded_batch_image, "right-padded": _right_padded,
+    "mask-without-positions": _mask_without_positions, "one-row-of-positions": _one_row_of_positions,
+    "hole-in-mask": _hole_in_mask,
     "packed": _packed,
 }
 TEXT = ["short", "one-token", "at-window-plus-one", "edge-tokens", "beyond-window", "past-256",
@@ -199,10 +222,13 @@ def names(spec):
     if spec["set"] == "blocks":
         return ["short", "beyond-window", "padded-batch"] + ([] if causal else ["block-of-text"])
     if spec["set"] == "tails":
-        return TEXT + (["image-causal"] if causal else BLOCKS)
+        return TEXT + (["image-causal", "video-and-audio"] if causal else BLOCKS)
+    if spec["set"] == "options":
+        return ["short", "beyond-window", "padded-batch", "mask-without-positions", "one-row-of-positions",
+                "hole-in-mask", "packed", "far-positions"] + (["image-causal"] if spec["kind"] == "gemma4_unified" else [])
     if spec["set"] == "seed":
         return ["right-padded", "short", "beyond-window", "padded-batch"]
-    return ["short", "beyond-window", "padded-batch", "softcap", "packed"]
+    return ["short", "beyond-window", "padded-batch", "softcap"]
 
 
 def make(name, spec, case, attempt):

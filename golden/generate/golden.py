@@ -20,7 +20,8 @@ ALL_ROWS = ("embed", "ple", "out", "post_attn", "attn.k_rope", "attn.v")  # enou
 
 # Cases that differ from others only in masks, positions or ids keep what shows those, so that the goldens stay small.
 FEW_TAPS = ("padded-batch", "one-token", "at-window-plus-one", "edge-tokens", "far-positions", "softcap", "image",
-            "image-causal", "image-longer-than-window", "video-and-audio", "padded-batch-image", "packed")
+            "image-causal", "image-longer-than-window", "video-and-audio", "padded-batch-image", "packed",
+            "mask-without-positions", "one-row-of-positions", "hole-in-mask")
 FEW = ("embed", "ple", "attn.q_rope", "attn.ctx", "router.topk", "out", "norm", "logits")
 ALL_CONTEXT = ("block-of-text", "video-and-audio")  # masks differ row by row there, and attn.ctx is where that first shows
 
@@ -31,7 +32,8 @@ def _short_name(tap):
 
 def is_kept(case, tap):
     """Whether a golden holds this tap of this case at all."""
-    return case["name"] not in FEW_TAPS or case.get("everything", False) or _short_name(tap) in FEW
+    few = case["name"] in FEW_TAPS or case.get("few", False)
+    return not few or case.get("everything", False) or _short_name(tap) in FEW
 
 
 def kept_rows(case, real, tap, hidden):

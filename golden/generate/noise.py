@@ -68,10 +68,11 @@ def double_rope(model):
 
     def forward(self, x, position_ids, layer_type):
         fp32 = getattr(self, f"{layer_type}_inv_freq")
-        theta = self.config.rope_parameters[layer_type]["rope_theta"]
+        parameters = self.config.rope_parameters[layer_type]
+        theta, factor = parameters["rope_theta"], parameters.get("factor", 1.0)
         exact = torch.arange(len(fp32), dtype=torch.float64) / len(fp32)
-        exact = torch.where(fp32 == 0, 0.0, theta**-exact)
-        assert torch.allclose(exact.float(), fp32, rtol=1e-5), "not a default or proportional RoPE"
+        exact = torch.where(fp32 == 0, 0.0, theta**-exact / factor)
+        assert torch.allclose(exact.float(), fp32, rtol=1e-5), "not a default, linear or proportional RoPE"
         angle = position_ids[:, :, None].double() * exact
         angle = torch.cat((angle, angle), dim=-1)
         return angle.cos().to(x.dtype), angle.sin().to(x.dtype)

@@ -48,6 +48,7 @@ def mask_cases(sheet):
     audio = torch.tensor([[0, 3, 3, 3, 0, 1, 1, 2, 2, 0, 1, 1]])
     padded = torch.tensor([[0] * 4 + [1] * 8, [1] * 12])
     pair = torch.tensor([[0] * 5 + [1] * 4 + [0] * 3, [0] + [1] * 7 + [0] * 2 + [2] * 2])
+    holes = torch.tensor([[0] * 7 + [1] * 5, [1] * 4 + [0] + [1] * 7])
     packs = torch.tensor([[3, 4, 5, 0, 1, 2, 3, 3, 4, 5, 6, 9]])
     for name, arguments in (
             ("packed", dict(rows=T, position_ids=packs)), ("packed-blocks", dict(rows=T, position_ids=packs, types=types)),
@@ -55,7 +56,8 @@ def mask_cases(sheet):
             ("cache-of-5", dict(rows=4, past=5)), ("cache-of-5-decode", dict(rows=1, past=5)),
             ("cache-of-5-padded", dict(rows=3, past=5, attention_mask=torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1]]))),
             ("blocks", dict(rows=T, types=types)), ("blocks-audio", dict(rows=T, types=audio)),
-            ("blocks-padded", dict(rows=T, types=pair, attention_mask=padded))):
+            ("blocks-padded", dict(rows=T, types=pair, attention_mask=padded)),
+            ("blocks-with-holes", dict(rows=T, types=pair, attention_mask=holes))):
         for unified in (False, True):
             given = {k: v for k, v in arguments.items() if isinstance(v, torch.Tensor)}
             at = f"mask/{'unified' if unified else 'gemma4'}-{name}"

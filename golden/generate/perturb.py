@@ -67,10 +67,12 @@ def numbers(model):
         yield f"eps {other:g}", setting(*[(n, "eps", other) for n in _norms(model)])
     yield "window + 1", setting((config, "sliding_window", config.sliding_window + 1))
     yield "window - 1", setting((config, "sliding_window", config.sliding_window - 1))
-    yield "softcap removed", setting((config, "final_logit_softcapping", None))
+    if config.final_logit_softcapping is not None:
+        yield "softcap removed", setting((config, "final_logit_softcapping", None))
     yield "embedding scale removed", filled((text.embed_tokens.embed_scale, 1.0))
     yield "attention scaled by 1/sqrt(d)", setting(*[(a, "scaling", a.head_dim**-0.5) for a in attention])
-    yield "gelu erf", setting(*[(layer.mlp, "act_fn", torch.nn.GELU()) for layer in text.layers])
+    other = torch.nn.GELU(approximate="tanh" if config.hidden_activation == "gelu" else "none")
+    yield "the other gelu", setting(*[(layer.mlp, "act_fn", other) for layer in text.layers])
     yield "1 + w in the layers' norms", filled(
         *[(n.weight, n.weight + 1) for n in _norms(model) if n.with_scale and n is not text.norm])
     if getattr(text, "hidden_size_per_layer_input", 0):

@@ -47,14 +47,14 @@ SPECS = {
         "text": _text(44, 27, (10, 26), 6, 2, 5, 131, "ssssf" * 3, 3e-3, **_ple(7, 5, 131, double=True))},
     "e2b-blocks": {
         "variant": "E2B", "kind": "gemma4", "dtype": "bfloat16", "hub": False, "set": "blocks", "extra_kv": True,
-        "text": _text(256, 256, (64, 128), 4, 1, 3, 256, "sfsfsf", 1e-6, **_ple(256, 2, 256, double=True))},
+        "text": _text(256, 256, (64, 128), 4, 1, 3, 256, "sssfsf", 1e-6, **_ple(256, 2, 256, double=True))},
     "e4b-tails": {
         "variant": "E4B", "kind": "gemma4", "dtype": "bfloat16", "hub": False, "set": "tails", "far": 301,
         "text": _text(52, 37, (14, 30), 4, 2, 7, 149, "sssssffssf", 1e-6, (5e3, 2e5), **_ple(9, 2, 163))
         | {"pad_token_id": 3}},
     "e4b-blocks": {
         "variant": "E4B", "kind": "gemma4", "dtype": "bfloat16", "hub": True, "set": "blocks",
-        "text": _text(256, 256, (64, 128), 4, 2, 3, 256, "ssffsf", 1e-3, **_ple(256, 2, 256))},
+        "text": _text(256, 256, (64, 128), 4, 2, 3, 256, "sssfsf", 1e-3, **_ple(256, 2, 256))},
     "12b-tails": {
         "variant": "12B", "kind": "gemma4_unified", "dtype": "bfloat16", "hub": False, "set": "tails", "far": 301,
         "text": _text(46, 35, (14, 34), 6, 3, 5, 137, "sssssfsf", 1e-2, **_big(2))},
@@ -62,7 +62,7 @@ SPECS = {
         "variant": "12B", "kind": "gemma4_unified", "dtype": "bfloat16", "hub": True, "set": "blocks",
         "text": _text(256, 256, (64, 128), 4, 2, 3, 256, "sssssf", 1e-6, **_big(1))},
     "26b-a4b-tails": {
-        "seed": 1, "variant": "26B-A4B", "kind": "gemma4", "dtype": "bfloat16", "hub": True, "set": "tails",
+        "seed": 1, "variant": "26B-A4B", "kind": "gemma4", "dtype": "bfloat16", "hub": True, "set": "tails", "far": 701,
         "text": _text(50, 29, (18, 38), 6, 3, 5, 139, "fsssssf", 1e-3, (2e4, 5e5), **_big(2),
                       **_experts(11, 4, 13))},
     "26b-a4b-blocks": {
@@ -78,6 +78,20 @@ SPECS = {
     "seed": {
         "variant": "E2B", "kind": "gemma4_text", "dtype": "float16", "hub": False, "set": "seed",
         "text": _text(32, 48, (8, 16), 4, 2, 5, 1024, "ssfsfsf", 1e-6, **_ple(6, 2, 1024))},
+    # What the published variants leave off, or never have together, and a port may still be given.
+    "options": {
+        "variant": "options", "kind": "gemma4_text", "dtype": "bfloat16", "hub": False, "set": "options", "far": 301,
+        "text": _text(48, 31, (12, 28), 6, 3, 5, 133, "fsssssff", 1e-4, partial=0.4, attention_bias=True,
+                      attention_k_eq_v=True, num_global_key_value_heads=2, **_ple(11, 3, 141, double=True),
+                      **_experts(7, 3, 15))
+        | {"final_logit_softcapping": None, "hidden_activation": "gelu", "tie_word_embeddings": False}},
+    "options-unified": {
+        "variant": "options", "kind": "gemma4_unified", "dtype": "bfloat16", "hub": True, "set": "options", "far": 5003,
+        "text": _text(42, 33, (8, 8), 4, 4, 2, 129, "ssfssf", 1e-5, num_global_key_value_heads=2)
+        | {"final_logit_softcapping": 7.0, "hidden_activation": "silu", "rope_parameters": {
+            "sliding_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e5},
+            "full_attention": {"rope_type": "proportional", "factor": 4.0, "partial_rotary_factor": 0.5,
+                               "rope_theta": 1e6}}}},
     "headless": {
         "seed": 1, "variant": "31B", "kind": "headless", "dtype": "float32", "hub": True, "set": "headless",
         "text": _text(40, 33, (12, 22), 6, 2, 6, 127, "ssfsssf", 2e-3, (1e3, 1e5), attention_k_eq_v=True,

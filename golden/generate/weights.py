@@ -52,7 +52,7 @@ def draw(name, key, shape, spec):
         values = _uniform(rng, shape, 0.8, 0.94)
         values = torch.where(torch.rand(shape, generator=rng) < 0.5, values, 1 / values)
     elif key.endswith("per_expert_scale"):
-        values = _uniform(rng, shape, 0.6, 1.5)
+        values = _uniform(rng, shape, 0.6, 1.5, flips=0.25)
     elif key.endswith("router.scale"):
         values = _uniform(rng, shape, 0.6, 1.5)
     elif key.endswith("router.proj.weight"):
@@ -131,7 +131,7 @@ def save_checkpoint(name, spec, directory):
     model = build(spec).eval()
     state = model.state_dict()
     for key, tensor in state.items():
-        if key != "lm_head.weight":  # tied to the embedding
+        if key != "lm_head.weight" or not spec["text"].get("tie_word_embeddings", True):
             tensor.copy_(draw(name, key, tuple(tensor.shape), spec))
     model.to(getattr(torch, spec["dtype"])).save_pretrained(directory, max_shard_size=spec.get("shard", "1GB"))
     for extra in Path(directory).glob("generation_config.json"):

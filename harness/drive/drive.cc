@@ -271,8 +271,12 @@ Result<CaseInputs> CaseInputs::from(std::vector<NamedTensor> tensors, std::strin
       ASSAY_TRY(values, integers_of(named, where, shape, 0, 1));
       inputs.mask = std::move(values);
     } else if (named.name == "position_ids") {
-      ASSAY_TRY(values, integers_of(named, where, shape, 0, kMaxPosition));
-      inputs.positions = std::move(values);
+      const bool one_row = named.tensor.shape == std::vector<std::int64_t>{1, shape[1]};  // transformers broadcasts it
+      const std::vector<std::int64_t> expected{one_row ? 1 : shape[0], shape[1]};
+      ASSAY_TRY(values, integers_of(named, where, expected, 0, kMaxPosition));
+      inputs.positions = values;
+      for (int b = 1; one_row && b < inputs.batch; ++b)
+        inputs.positions.insert(inputs.positions.end(), values.begin(), values.end());
     } else if (named.name == "mm_token_type_ids") {
       ASSAY_TRY(values, integers_of(named, where, shape, 0, kMaxType));
       inputs.types = std::move(values);

@@ -288,6 +288,14 @@ TEST(CaseInputs, AreReadFromTransformersNames) {
   EXPECT_EQ(read->more[0].name, "pixel_values");
 }
 
+TEST(CaseInputs, OneRowOfPositionsIsEveryRows) {
+  const Result<CaseInputs> read = CaseInputs::from({{"input_ids", Tensor::own({2, 3}, Ints{1, 2, 3, 4, 5, 6})},
+                                                    {"position_ids", Tensor::own({1, 3}, Ints{7, 8, 9})}},
+                                                   "file");
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->positions, (Ints{7, 8, 9, 7, 8, 9}));
+}
+
 TEST(CaseInputs, NameWhatIsWrong) {
   const auto ints = [](Ints shape, Ints values) { return Tensor::own(std::move(shape), std::move(values)); };
   const NamedTensor ids{"input_ids", ints({1, 2}, {1, 2})};

@@ -51,6 +51,35 @@ TEST(Session, TruncateForgets) {
   }
 }
 
+TEST(Session, TruncateLeavesABatchOfLeftPaddedRows) {
+  for (const char* golden : {"e2b-tails", "31b-tails"}) {
+    const auto session = open(golden);
+    // Eight tokens a row; six stay of the first, three of the second; two more come.
+    const std::vector<std::int64_t> ids = {5, 6, 7, 8, 9, 10, 11, 12, 21, 22, 23, 24, 25, 26, 27, 28};
+    const std::vector<std::int64_t> more_ids = {13, 14, 29, 30}, places = {6, 7, 3, 4};
+    const std::vector<NamedTensor> more = {{"position_ids", Tensor::own({2, 2}, places)}};
+    Keep taps(int(session->plan().layers.size()));
+    taps.want({Tap::logits, -1});
+    ASSERT_TRUE(session->forward({.ids = {ids.data(), 2, 8}, .mask = {}, .more = {}}, taps));
+    const std::vector<int> keep = {6, 3};
+    ASSERT_TRUE(session->truncate(keep));
+    const std::vector<std::int64_t> mask = {1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 1};
+    ASSERT_TRUE(session->forward({.ids = {more_ids.data(), 2, 2},
+                                  .mask = {mask.data(), 2, 8},
+                                  .more = more,
+                                  .cache = Cache::extend,
+                                  .logit_rows = 1},
+                                 taps));
+    std::vector<float> alone;
+    for (const std::vector<std::int64_t>& row :
+         {std::vector<std::int64_t>{5, 6, 7, 8, 9, 10, 13, 14}, {21, 22, 23, 29, 30}}) {
+      const std::vector<float> last = logits(*open(golden), row, Cache::fresh);
+      alone.insert(alone.end(), last.begin(), last.end());
+    }
+    EXPECT_THAT(taps.kept["text.logits"], testing::Pointwise(testing::FloatNear(1e-5F), alone)) << golden;
+  }
+}
+
 TEST(Session, TruncateRefusesMoreThanThereIs) {
   const auto session = open("e2b-tails");
   logits(*session, {5, 6}, Cache::fresh);
@@ -59,6 +88,22 @@ TEST(Session, TruncateRefusesMoreThanThereIs) {
     ASSERT_FALSE(done);
     EXPECT_THAT(done.error().message(), HasSubstr("truncate: keep: expected"));
   }
+}
+
+TEST(Session, GivesTheLastRowsLogits) {
+  const auto session = open("e2b-tails");
+  const std::vector<std::int64_t> ids = {5, 6, 7, 8, 21, 22, 23, 24};
+  const auto rows = [&](int count) {
+    Keep taps(int(session->plan().layers.size()));
+    taps.want({Tap::logits, -1});
+    EXPECT_TRUE(session->forward({.ids = {ids.data(), 2, 4}, .mask = {}, .more = {}, .logit_rows = count}, taps));
+    return taps.kept["text.logits"];
+  };
+  const std::vector<float> all = rows(0), two = rows(2);
+  const auto vocab = std::ptrdiff_t(session->plan().vocab);
+  std::vector<float> expected(all.begin() + 2 * vocab, all.begin() + 4 * vocab);
+  expected.insert(expected.end(), all.begin() + 6 * vocab, all.end());
+  EXPECT_EQ(two, expected);
 }
 
 TEST(Session, NoCacheLeavesTheCacheAlone) {
