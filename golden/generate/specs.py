@@ -88,7 +88,8 @@ SPECS = {
     "options-unified": {
         "variant": "options", "kind": "gemma4_unified", "dtype": "bfloat16", "hub": True, "set": "options", "far": 5003,
         "text": _text(42, 33, (8, 8), 4, 4, 2, 129, "ssfssf", 1e-5, num_global_key_value_heads=2)
-        | {"final_logit_softcapping": 7.0, "hidden_activation": "silu", "rope_parameters": {
+        | {"final_logit_softcapping": 7.0, "hidden_activation": "silu", "use_bidirectional_attention": None,
+           "rope_parameters": {
             "sliding_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e5},
             "full_attention": {"rope_type": "proportional", "factor": 4.0, "partial_rotary_factor": 0.5,
                                "rope_theta": 1e6}}}},

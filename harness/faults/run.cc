@@ -13,16 +13,18 @@
 namespace assay {
 namespace {
 
-/// The paths on which a fault is tried for a case.
-std::vector<Path> paths_for(const Fault& fault, const CaseInputs& inputs) {
+/// The paths on which a fault is tried for a case, of those that the case holds for: one forward, unless the fault
+/// asks.
+std::vector<Path> paths_for(const Fault& fault, const GoldenCase& golden, const CaseInputs& inputs) {
   const auto allowed = [&](Path::Kind kind) {
-    return fault.paths.empty() ? kind == Path::prefill || kind == Path::batched
-                               : std::ranges::find(fault.paths, kind) != fault.paths.end();
+    if (std::ranges::find(golden.paths, Path{kind}.name()) == golden.paths.end()) return false;
+    return fault.paths.empty() || std::ranges::find(fault.paths, kind) != fault.paths.end();
   };
   if (inputs.batch > 1) return allowed(Path::batched) ? std::vector<Path>{{Path::batched}} : std::vector<Path>{};
   std::vector<Path> paths;
   if (allowed(Path::prefill)) paths.push_back({Path::prefill});
-  if (allowed(Path::nocache)) paths.push_back({Path::nocache});
+  if (allowed(Path::nocache) && (!fault.paths.empty() || paths.empty())) paths.push_back({Path::nocache});
+  if (fault.paths.empty()) return paths;
   if (allowed(Path::decode)) paths.push_back({Path::decode});
   if (allowed(Path::chunked) && inputs.tokens > 7) paths.push_back({Path::chunked, 7});
   return paths;
@@ -39,17 +41,18 @@ struct Seen {
 Seen look(const CaseView& view, const GoldenCase& golden, const Driven& driven, const Fault& fault,
           const std::optional<TapId>& expected) {
   Seen seen;
-  int position = -1;  // among the taps that the case holds, from the expected one on
+  const int layers = int(view.plan.layers.size());
+  int later = 0;  // taps that the case holds behind the expected one, this one included
   for (const GoldenTap& tap : golden.taps) {
-    if (expected && !fault.generating &&
-        tap.id.order(int(view.plan.layers.size())) >= expected->order(int(view.plan.layers.size())))
-      ++position;
+    if (expected && !fault.generating && tap.id.order(layers) > expected->order(layers)) ++later;
     const TapResult result = judge_tap(view, tap, *driven.find(tap.id));
     if (std::isfinite(result.stats.worst_ratio)) seen.ratio = std::max(seen.ratio, result.stats.worst_ratio);
     if (!failed(result.verdict) || !seen.first.empty()) continue;
     seen.first = tap.id.name();
-    seen.order = tap.id.order(int(view.plan.layers.size()));
-    seen.place = position == 0 ? Sighting::exact : position == 1 ? Sighting::right_after : Sighting::elsewhere;
+    seen.order = tap.id.order(layers);
+    seen.place = expected == tap.id && !fault.generating ? Sighting::exact
+                 : later == 1                            ? Sighting::right_after
+                                                         : Sighting::elsewhere;
   }
   if (seen.first.empty() && golden.generated > 0) {
     const TapResult logits = judge_generated_logits(view, golden, driven.generated, driven.generated_logits);
@@ -122,7 +125,7 @@ Result<std::vector<Sighting>> run_fault(const Fault& fault, const GoldenEntry& e
   for (const std::string& name : golden.info().cases) {
     ASSAY_TRY(one, golden.load(name));
     ASSAY_TRY(inputs, CaseInputs::from(one.inputs, entry.name + "/" + name));
-    for (const Path path : paths_for(fault, inputs)) {
+    for (const Path path : paths_for(fault, one, inputs)) {
       bool bent = false;
       ASSAY_TRY(seen, try_case(fault, checkpoint, one, inputs, path, bent));
       if (!bent || (!expected && !fault.control)) return std::vector<Sighting>{};
