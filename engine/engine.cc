@@ -54,8 +54,9 @@ Result<void> check(const Plan& plan, const Forward& call) {
     return fail({Failure::bad_input, "forward", std::move(field), std::move(expected), std::move(found)});
   };
   if (call.ids.rows < 1 || call.ids.cols < 1) return bad("input_ids", "[B, T] with at least one token", "none");
+  if (call.target != nullptr && !plan.assistant) return bad("target", "none but for a drafter", "a session");
   for (const std::int64_t id : call.ids.all())
-    if (id < 0 || id >= plan.vocab)
+    if (!plan.assistant && (id < 0 || id >= plan.vocab))  // a drafter's are its target's, who embeds them
       if (std::find(plan.placeholder_ids.begin(), plan.placeholder_ids.end(), id) == plan.placeholder_ids.end())
         return bad("input_ids", "ids from 0 to " + std::to_string(plan.vocab - 1), std::to_string(id));
   if (!call.mask.empty() && (call.mask.rows != call.ids.rows || call.mask.cols < call.ids.cols))
@@ -84,12 +85,32 @@ Result<void> Session::step(TapId tap, std::span<const NamedTensor> inputs, TapSi
 
 Result<void> Session::truncate(std::span<const int> keep) { return do_truncate(keep); }
 
+Result<CachedKv> Session::cached_kv(int layer) {
+  if (layer < 0 || layer >= int(plan_.layers.size()) || plan_.layers[std::size_t(layer)].kv.kind != KvSource::own)
+    return fail({Failure::bad_input, "cached_kv", "layer", "a layer that has K/V of its own", std::to_string(layer)});
+  return do_cached_kv(layer);
+}
+
+Result<std::vector<float>> Session::embed(std::span<const std::int64_t> ids) {
+  for (const std::int64_t id : ids)
+    if (id < 0 || id >= plan_.vocab)
+      return fail({Failure::bad_input, "embed", "input_ids", "ids from 0 to " + std::to_string(plan_.vocab - 1),
+                   std::to_string(id)});
+  return do_embed(ids);
+}
+
 Result<void> Session::do_step(TapId, std::span<const NamedTensor>, TapSink&) {
   return fail({Failure::unsupported, "engine", "step", "", ""});
 }
 
 Result<void> Session::do_truncate(std::span<const int>) {
   return fail({Failure::unsupported, "engine", "truncate", "", ""});
+}
+
+Result<CachedKv> Session::do_cached_kv(int) { return fail({Failure::unsupported, "engine", "cached_kv", "", ""}); }
+
+Result<std::vector<float>> Session::do_embed(std::span<const std::int64_t>) {
+  return fail({Failure::unsupported, "engine", "embed", "", ""});
 }
 
 }  // namespace assay

@@ -35,8 +35,19 @@ struct Forward {
   std::span<const NamedTensor>
       more;  ///< position_ids, mm_token_type_ids, pixel_values...: transformers' names and shapes
   Cache cache = Cache::fresh;
-  int logit_rows = 0;               ///< logits of the last n tokens; 0 = of all
-  class Session* target = nullptr;  ///< drafters: whose K/V to read
+  int logit_rows = 0;  ///< logits of the last n tokens; 0 = of all
+  /// Drafters: whose K/V to read, of which `mask` tells padding. `ids` are [B, 1], the newest token of each row, which
+  /// the target has not yet seen; `more` holds its position_ids and last_hidden_state [B, 1, backbone]: text.norm of
+  /// the token before it, or the drafter's own assistant.state. As transformers takes them, `more` may hold
+  /// inputs_embeds [B, 1, 2 * backbone] instead (ids then mean nothing), and without a target shared_kv_states/KIND/key
+  /// and .../value [B, heads, keys, d] for both kinds.
+  class Session* target = nullptr;
+};
+
+/// Keys (after RoPE) and values of one layer, [cached, kv_heads * head_dim] for each batch row. Views, good until the
+/// session's next call.
+struct CachedKv {
+  std::vector<Rows<const float>> keys, values;
 };
 
 /// An open checkpoint and one batch's state. Two sessions share nothing that changes.
@@ -57,6 +68,14 @@ class Session {
   /// then padded on the left, as a batch of such prompts is; masks of later calls say so.
   Result<void> truncate(std::span<const int> keep);
 
+  // What a drafter reads of its target. Its hidden states come by the tap text.norm. A drafter of the same engine may
+  // know a shorter way to them than these, which serve any two engines.
+  /// What is cached in a layer that has K/V of its own. Errors: bad_input (no such layer); unsupported.
+  Result<CachedKv> cached_kv(int layer);
+  /// Rows of the embedding table as text enters layer 0, [ids, hidden]; placeholders are ids like any other.
+  /// Errors: bad_input (an id beyond the vocabulary); unsupported.
+  Result<std::vector<float>> embed(std::span<const std::int64_t> ids);
+
   const Plan& plan() const { return plan_; }
 
  protected:
@@ -64,6 +83,8 @@ class Session {
   virtual Result<void> do_forward(const Forward& call, TapSink& taps) = 0;
   virtual Result<void> do_step(TapId tap, std::span<const NamedTensor> inputs, TapSink& taps);
   virtual Result<void> do_truncate(std::span<const int> keep);
+  virtual Result<CachedKv> do_cached_kv(int layer);
+  virtual Result<std::vector<float>> do_embed(std::span<const std::int64_t> ids);
 
  private:
   Plan plan_;  ///< what the contract checks shapes against; an engine may compute from another

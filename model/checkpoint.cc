@@ -163,6 +163,7 @@ std::vector<ExpectedTensor> expected_tensors(const Plan& plan) {
     all.push_back({"per_layer_projection_norm.weight", {ple}});
   }
   if (!plan.tied_head) all.push_back({std::string(kHead), {plan.vocab, hidden}});
+  add_assistant_tensors(plan, all);
 
   for (std::int64_t i = 0; i < layers; ++i) {
     const LayerPlan& layer = plan.layers[std::size_t(i)];
@@ -233,6 +234,7 @@ Result<Checkpoint> Checkpoint::open(const fs::path& directory) {
     ASSAY_CHECK(check_tensor(expected, found->second));
   }
   for (auto& [name, placed] : named) checkpoint.tensors.emplace(name, std::move(placed.tensor));
+  ASSAY_CHECK(check_token_ordering(checkpoint));
   return checkpoint;
 }
 

@@ -101,12 +101,14 @@ class Keys {
 
 struct ModelType {
   std::string_view name;
-  bool unified, multimodal;
+  bool unified, multimodal, assistant;
 };
-constexpr std::array<ModelType, 4> kModelTypes = {{{"gemma4", false, true},
-                                                   {"gemma4_text", false, false},
-                                                   {"gemma4_unified", true, true},
-                                                   {"gemma4_unified_text", true, false}}};
+constexpr std::array<ModelType, 6> kModelTypes = {{{"gemma4", false, true, false},
+                                                   {"gemma4_text", false, false, false},
+                                                   {"gemma4_unified", true, true, false},
+                                                   {"gemma4_unified_text", true, false, false},
+                                                   {"gemma4_assistant", false, false, true},
+                                                   {"gemma4_unified_assistant", true, false, true}}};
 
 constexpr std::string_view kSliding = "sliding_attention", kFull = "full_attention";
 
@@ -231,7 +233,9 @@ void read_text(Keys& keys, Config& config) {
   config.attention_k_eq_v = keys.flag("attention_k_eq_v", false);
   config.attention_bias = keys.flag("attention_bias", false);
   config.use_double_wide_mlp = keys.flag("use_double_wide_mlp", false);
-  config.num_kv_shared_layers = keys.integer("num_kv_shared_layers", 0, {0, config.num_hidden_layers - 1});
+  const std::int64_t most_shared = config.num_hidden_layers - (config.assistant ? 0 : 1);
+  config.num_kv_shared_layers = keys.integer("num_kv_shared_layers", 0, {0, most_shared});
+  if (config.assistant && config.num_kv_shared_layers == 0) config.num_kv_shared_layers = config.num_hidden_layers;
   config.use_bidirectional_attention = read_bidirectional(keys, config.unified);
 
   config.layer_types = read_layer_types(keys, config.num_hidden_layers);
@@ -254,7 +258,10 @@ void read_text(Keys& keys, Config& config) {
 
   if (!config.unified) {
     config.hidden_size_per_layer_input = keys.integer("hidden_size_per_layer_input", 256, {0, kWidest});
-    config.vocab_size_per_layer_input = keys.integer("vocab_size_per_layer_input", 262'144, {1, kLargestVocab});
+    if (config.assistant)  // its class takes 0 alone, and reads no table
+      keys.integer("vocab_size_per_layer_input", 262'144, {0, 0});
+    else
+      config.vocab_size_per_layer_input = keys.integer("vocab_size_per_layer_input", 262'144, {1, kLargestVocab});
     config.enable_moe_block = keys.flag("enable_moe_block", false);
     if (config.enable_moe_block) {
       config.num_experts = keys.required_integer("num_experts", {1, kMostExperts});
@@ -266,6 +273,16 @@ void read_text(Keys& keys, Config& config) {
   const auto pad = keys.optional_integer("pad_token_id", 0, {0, config.vocab_size - 1});
   if (!pad && config.multimodal) keys.refuse("pad_token_id", "an id, which placeholders take", "null");
   config.pad_token_id = pad.value_or(0);
+}
+
+// Source: Gemma4AssistantConfig; that of gemma4_unified_assistant has another default width.
+AssistantConfig read_assistant(Keys& keys, bool unified) {
+  AssistantConfig config;
+  config.backbone_hidden_size = keys.integer("backbone_hidden_size", unified ? 3840 : 1536, {1, kWidest});
+  config.use_ordered_embeddings = keys.flag("use_ordered_embeddings", false);
+  config.num_centroids = keys.integer("num_centroids", 2048, {1, kLargestVocab});
+  config.centroid_intermediate_top_k = keys.integer("centroid_intermediate_top_k", 32, {1, kLargestVocab});
+  return config;
 }
 
 }  // namespace
@@ -282,7 +299,7 @@ Result<Config> parse_config(std::string_view text, std::string where) {
   for (const ModelType& row : kModelTypes)
     if (row.name == config.model_type) type = &row;
   if (!failure && type == nullptr)
-    keys.refuse("model_type", "gemma4, gemma4_text, gemma4_unified or gemma4_unified_text",
+    keys.refuse("model_type", "gemma4, gemma4_text, gemma4_assistant, or gemma4_unified in place of gemma4",
                 keys.has("model_type") ? config.model_type : "none",
                 keys.has("model_type") ? Failure::unsupported : Failure::bad_input);
   if (failure) return fail(std::move(*failure));
@@ -292,11 +309,14 @@ Result<Config> parse_config(std::string_view text, std::string where) {
       keys.flag("tie_word_embeddings", true);  // the wrapper's own; text_config's is never read
 
   const json none = json::object();
-  if (config.multimodal) {
+  if (type->assistant) config.assistant = read_assistant(keys, config.unified);
+  if (config.multimodal || config.assistant) {
     constexpr Range kIds = {0, INT_MAX};  // may lie outside the vocabulary: the pad id is looked up instead
-    config.image_token_id = keys.optional_integer("image_token_id", 258'880, kIds);
-    config.video_token_id = keys.optional_integer("video_token_id", 258'884, kIds);
-    config.audio_token_id = keys.optional_integer("audio_token_id", 258'881, kIds);
+    if (config.multimodal) {
+      config.image_token_id = keys.optional_integer("image_token_id", 258'880, kIds);
+      config.video_token_id = keys.optional_integer("video_token_id", 258'884, kIds);
+      config.audio_token_id = keys.optional_integer("audio_token_id", 258'881, kIds);
+    }
     const bool given = keys.has("text_config") && !keys.null("text_config");
     if (given && !root["text_config"].is_object())
       keys.refuse("text_config", "an object", Keys::shown(root["text_config"]));

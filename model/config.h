@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/assistant.h"
 
 namespace assay {
 
@@ -26,7 +27,7 @@ struct RopeConfig {
 
 struct Config {
   std::string where;       ///< the file, for messages
-  std::string model_type;  ///< gemma4, gemma4_text, gemma4_unified or gemma4_unified_text
+  std::string model_type;  ///< gemma4, gemma4_text, gemma4_assistant; the same with gemma4_unified
   bool unified = false;
   bool multimodal = false;  ///< gemma4, gemma4_unified: the wrapper; else the text model alone
   std::string prefix;       ///< of the text model's keys, for messages: `text_config.`, or nothing
@@ -49,6 +50,7 @@ struct Config {
   std::int64_t pad_token_id = 0;
   /// Of the multimodal wrapper; absent in text-only configs.
   std::optional<std::int64_t> image_token_id, video_token_id, audio_token_id;
+  std::optional<AssistantConfig> assistant;  ///< drafters; then every layer is KV-shared
 };
 
 /// Errors: io; bad_input (not JSON, a key of the wrong type or out of range); unsupported (another model_type).

@@ -90,6 +90,7 @@ Result<Rope> make_rope(const Config& config, AttentionKind kind, std::int64_t he
 
 /// The layer whose K/V are read: the last one of the same kind that has its own.
 Result<KvSource> kv_source(const Config& config, std::size_t layer) {
+  if (config.assistant) return KvSource{KvSource::target, -1};
   const auto first_shared = std::size_t(config.num_hidden_layers - config.num_kv_shared_layers);
   if (layer < first_shared) return KvSource{KvSource::own, int(layer)};
   for (std::size_t donor = first_shared; donor-- > 0;)
@@ -136,7 +137,12 @@ Result<Plan> make_plan(const Config& config) {
   plan.ple_width = int(config.hidden_size_per_layer_input);
   plan.ple_vocab = plan.ple_width > 0 ? int(config.vocab_size_per_layer_input) : 0;
   plan.eps = float(config.rms_norm_eps);
-  plan.softcap = float(config.final_logit_softcapping.value_or(0));
+  if (config.assistant) {
+    ASSAY_TRY(assistant, make_assistant_plan(config));
+    plan.assistant = assistant;
+  } else {
+    plan.softcap = float(config.final_logit_softcapping.value_or(0));  // no drafter's forward reads it
+  }
   plan.tied_head = config.tie_word_embeddings;
   plan.pad_id = config.pad_token_id;
   for (const auto& id : {config.image_token_id, config.video_token_id, config.audio_token_id})

@@ -31,7 +31,9 @@ enum class Activation { gelu_tanh, gelu_erf, silu, relu };
 struct KvSource {
   enum Kind { own, earlier, target };
   Kind kind = own;
-  int layer = 0;  ///< whose K/V is read: this layer (own), the donor (earlier), or the target's layer (drafters)
+  /// Whose K/V is read: this layer (own), the donor (earlier), or the target's layer (drafters); -1 as long as no
+  /// target is known (assistant.h, with_target).
+  int layer = 0;
 
   bool operator==(const KvSource&) const = default;
 };
@@ -47,7 +49,7 @@ struct LayerPlan {
   KvSource kv;
   bool value_is_key = false;  ///< V is k_proj's output before k_norm and RoPE; the donor's where K/V are shared
   bool attention_bias = false;
-  int window = 0;  ///< keys a query sees, itself included; 0 = all
+  int window = 0;  ///< keys a query sees, itself included; 0 = all. Drafters see one more: their mask is inclusive
   Blocks blocks = Blocks::causal;
   Rope rope;
   int ffn_width = 0, ple_width = 0;  ///< ple_width 0: no per-layer embedding
@@ -70,6 +72,7 @@ struct Plan {
   /// models.
   std::vector<std::int64_t> placeholder_ids;
   std::vector<LayerPlan> layers;
+  std::optional<AssistantPlan> assistant;  ///< drafters
 
   bool operator==(const Plan&) const = default;
 };

@@ -18,11 +18,13 @@ void check_layer(const assay::Plan& plan, std::size_t i) {
   check(std::int64_t{layer.q_heads} * layer.head_dim <= INT_MAX);
   check(layer.rope.inv_freq.size() * 2 == std::size_t(layer.head_dim));
   for (const float frequency : layer.rope.inv_freq) check(frequency >= 0 && frequency <= 1e38F);
+  check(layer.ffn_width > 0 && layer.window >= 0 && layer.ple_width == plan.ple_width);
+  check(plan.assistant.has_value() == (layer.kv.kind == assay::KvSource::target));
+  if (plan.assistant) return;
   check(layer.kv.layer >= 0 && std::size_t(layer.kv.layer) <= i);
   check((layer.kv.kind == assay::KvSource::own) == (std::size_t(layer.kv.layer) == i));
   const assay::LayerPlan& donor = plan.layers[std::size_t(layer.kv.layer)];
   check(donor.kv.kind == assay::KvSource::own && donor.kv_width() == layer.kv_width() && donor.window == layer.window);
-  check(layer.ffn_width > 0 && layer.window >= 0 && layer.ple_width == plan.ple_width);
 }
 
 }  // namespace

@@ -315,9 +315,9 @@ TEST_F(CheckpointTest, HandsUpWhatIsWrongWithAFile) {
   const std::string whole = bytes_of(directory_ / "model.safetensors");
   put(directory_ / "model.safetensors", whole.substr(0, whole.size() - 4));
   EXPECT_THAT(message_of(reopen()), HasSubstr("model.safetensors: "));
-  json drafter = tiny();
-  drafter["model_type"] = "gemma4_assistant";
-  put(directory_ / "config.json", drafter.dump());
+  json other = tiny();
+  other["model_type"] = "gemma3";
+  put(directory_ / "config.json", other.dump());
   EXPECT_THAT(message_of(reopen()), HasSubstr("config.json: model_type: expected"));
 }
 

@@ -265,7 +265,7 @@ TEST(Config, NamesTheKeyThatIsWrong) {
 }
 
 TEST(Config, RefusesOtherModels) {
-  for (const char* type : {"gemma4_assistant", "gemma4_unified_assistant", "gemma3", "llama", "Gemma4"}) {
+  for (const char* type : {"gemma4_vision", "gemma3", "llama", "Gemma4"}) {
     const auto config = parse_config(json{{"model_type", type}}.dump(), "c");
     EXPECT_THAT(message_of(config), HasSubstr(std::string("c: model_type: expected gemma4, ")));
     EXPECT_THAT(message_of(config), HasSubstr(type));
