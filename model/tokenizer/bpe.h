@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,6 +38,19 @@ class MergeTable {
   std::vector<Slot> slots_;
 };
 
+/// Pairs of ids. Open addressing, as above.
+class PairSet {
+ public:
+  void insert(std::uint32_t left, std::uint32_t right);
+  bool contains(std::uint32_t left, std::uint32_t right) const;
+
+ private:
+  static constexpr std::uint64_t kFree = ~std::uint64_t{0};
+  std::size_t slot_of(std::uint64_t pair) const;
+  std::vector<std::uint64_t> slots_ = std::vector<std::uint64_t>(16, kFree);
+  std::size_t used_ = 0;
+};
+
 /// The merges of a file in rank order: pairs of token strings, end to end in one block.
 struct MergeList {
   std::string text;
@@ -58,23 +72,24 @@ class Bpe {
 
   /// Appends the ids of one piece of valid UTF-8, at most 2^31 bytes, in O(n log n).
   /// Errors: bad_input (an unknown character, and the vocabulary lacks the unknown token).
-  /// Source: models/bpe of tokenizers 0.23, with its oddities: an outdated queue entry counts if the pair now there
-  /// joins into the same token, and bytes come before unknown characters that were not yet flushed.
+  /// Source: models/bpe of tokenizers 0.23, with its oddity: bytes come before unknown characters not yet flushed.
   Result<void> encode(std::string_view piece, std::vector<std::int64_t>& ids) const;
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
 
  private:
-  struct Symbol {
-    std::uint32_t id;
-    std::int32_t previous, next;  ///< positions; -1 at the ends
-    bool live;
+  Result<void> symbols_of(std::string_view piece, std::vector<std::uint32_t>& symbols) const;
+  struct Joined {
+    std::uint32_t left, right, whole;  ///< ids of a merge
+    std::uint32_t bytes;               ///< of the whole
   };
-  Result<void> symbols_of(std::string_view piece, std::vector<Symbol>& symbols) const;
-  void merge(std::vector<Symbol>& symbols) const;
+  void find_joins(std::vector<Joined> joined);
+  void merge_few(std::span<const std::uint32_t> symbols, std::vector<std::int64_t>& ids) const;
+  void merge_many(std::span<const std::uint32_t> symbols, std::vector<std::int64_t>& ids) const;
 
   Vocabulary vocabulary_;
   MergeTable merges_;
+  PairSet joins_;  ///< symbols that some merge brings together as neighbours; between others the text is cut
   BpeOptions options_;
   std::vector<std::int32_t> characters_;   ///< by code point; -1: no token
   std::array<std::int64_t, 256> bytes_{};  ///< ids of <0x00> ... <0xFF>; -1: no token
