@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from . import make, taps
+from . import front_end, make, taps
 from .load import deterministic
 from .specs import SPECS
 
@@ -30,6 +30,8 @@ def main():
     verb.add_argument("name", choices=list(SPECS))
     verb.add_argument("--out", default=str(DATA))
     verbs.add_parser("ops", help="write tests/data/ops.safetensors and ops.json")
+    verb = verbs.add_parser("front-end", help="the goldens of tokenizers, templates and media")
+    verb.add_argument("--out", default=str(DATA), help="where to (default: golden/data)")
     verbs.add_parser("taps", help="write taps.json from engine/taps.inc")
     args = parser.parse_args()
     deterministic()
@@ -38,6 +40,9 @@ def main():
             make.make_golden(name, args.out, check=not args.no_expose)
         make.manifest(args.out)
         make.sizes(args.out)
+    elif args.verb == "front-end":
+        front_end.make(args.out)
+        make.manifest(args.out)
     elif args.verb == "taps":
         taps.export()
     elif args.verb == "model":

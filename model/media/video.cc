@@ -148,6 +148,7 @@ Result<std::vector<std::int64_t>> sample_indices(std::int64_t total, double fps,
     return fail({Failure::bad_input, where, "frames", std::move(expected), std::move(found)});
   };
   if (total < 1 || total > kMostFrames) return wrong("1 to " + std::to_string(kMostFrames), std::to_string(total));
+  if (sampling.sample && sampling.num_frames && sampling.fps) return wrong("num_frames or fps", "both");
   std::optional<double> wanted;
   if (sampling.sample && sampling.num_frames) {
     wanted = *sampling.num_frames;

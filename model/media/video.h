@@ -20,7 +20,7 @@ namespace assay {
 struct Sampling {
   bool sample = true;             ///< do_sample_frames; else every frame is taken
   std::optional<int> num_frames;  ///< so many, evenly spread
-  std::optional<double> fps;      ///< so many a second; only without num_frames
+  std::optional<double> fps;      ///< so many a second; not beside num_frames
 };
 
 struct Video {
