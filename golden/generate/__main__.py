@@ -32,6 +32,7 @@ def main():
     verbs.add_parser("ops", help="write tests/data/ops.safetensors and ops.json")
     verb = verbs.add_parser("front-end", help="the goldens of tokenizers, templates and media")
     verb.add_argument("--out", default=str(DATA), help="where to (default: golden/data)")
+    verbs.add_parser("tokenizer", help="write tests/data/tokenizer: a small tokenizer and what transformers makes of texts")
     verbs.add_parser("taps", help="write taps.json from engine/taps.inc")
     args = parser.parse_args()
     deterministic()
@@ -51,6 +52,9 @@ def main():
     elif args.verb == "expose":
         from .exposing import expose
         expose(args.name, args.out)
+    elif args.verb == "tokenizer":
+        from .tokenizer_cases import write_tests
+        write_tests()
     elif args.verb == "ops":
         from .ops import write_ops
         write_ops()
