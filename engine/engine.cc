@@ -2,22 +2,24 @@
 
 #include <algorithm>
 
+#include "engine/media_rows.h"
+
 namespace assay {
 namespace {
 
 /// Passes taps on while it checks the contract: right shape, once, and none forgotten.
 class CheckedSink : public TapSink {
  public:
-  CheckedSink(const Plan& plan, TapSink& inner, int tokens, int logit_rows)
-      : TapSink(inner.layers()), plan_(plan), inner_(inner), tokens_(tokens), logit_rows_(logit_rows) {
-    for (const TapId id : all_taps(plan))
-      if (inner.wants(id.tap, id.layer)) want(id);
+  CheckedSink(const Plan& plan, const MediaRows& media, TapSink& inner, int tokens, int logit_rows)
+      : TapSink(inner.layers()), plan_(plan), media_(media), inner_(inner), tokens_(tokens), logit_rows_(logit_rows) {
+    for (const TapId id : all_taps(plan))  // no media: no rows, and nothing to offer
+      if (inner.wants(id.tap, id.layer) && rows_of(id) > 0) want(id);
   }
 
   void take(TapId id, Rows<const float> rows) override {
     if (error_) return;
-    const int expected_rows = id.tap == Tap::logits ? logit_rows_ : tokens_;
-    const int expected_cols = columns(plan_, id);
+    const int expected_rows = rows_of(id);
+    const int expected_cols = id.tap == Tap::audio_mel ? media_.features : columns(plan_, id);
     if (std::find(seen_.begin(), seen_.end(), id) != seen_.end()) {
       error_ = Failure{Failure::bad_output, "engine", id.name(), "once", "a second time"};
     } else if (rows.rows != expected_rows || rows.cols != expected_cols) {
@@ -42,7 +44,14 @@ class CheckedSink : public TapSink {
     return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
   }
 
+  int rows_of(TapId id) const {
+    if (id.tap == Tap::logits) return logit_rows_;
+    const RowSpace space = row_space(id.tap);
+    return space == RowSpace::tokens ? tokens_ : media_.rows(space);
+  }
+
   const Plan& plan_;
+  const MediaRows& media_;
   TapSink& inner_;
   int tokens_, logit_rows_;
   std::vector<TapId> seen_;
@@ -68,12 +77,20 @@ Result<void> check(const Plan& plan, const Forward& call) {
   return {};
 }
 
+Result<void> check_media(const Plan& plan, const MediaRows& media, const Forward& call) {
+  if (call.cache == Cache::extend)
+    return fail({Failure::bad_input, "forward", "cache", "media with the first call of a prompt", "a cached prompt"});
+  return check_placeholders(plan, media, call.ids.all(), call.cache == Cache::none || call.ids.rows > 1);
+}
+
 }  // namespace
 
 Result<void> Session::forward(const Forward& call, TapSink& taps) {
   ASSAY_CHECK(check(plan_, call));
   const int logit_rows = call.ids.rows * (call.logit_rows == 0 ? call.ids.cols : call.logit_rows);
-  CheckedSink checked(plan_, taps, call.ids.rows * call.ids.cols, logit_rows);
+  ASSAY_TRY(media, media_rows(plan_, call.more));
+  if (media.any()) ASSAY_CHECK(check_media(plan_, media, call));
+  CheckedSink checked(plan_, media, taps, call.ids.rows * call.ids.cols, logit_rows);
   ASSAY_CHECK(do_forward(call, checked));
   return checked.finish();
 }

@@ -32,8 +32,10 @@ enum class Cache {
 struct Forward {
   Rows<const std::int64_t> ids;   ///< [B, T]
   Rows<const std::int64_t> mask;  ///< [B, cached + T], 0 = padding; empty = all 1
-  std::span<const NamedTensor>
-      more;  ///< position_ids, mm_token_type_ids, pixel_values...: transformers' names and shapes
+  /// position_ids, mm_token_type_ids, pixel_values...: transformers' names and shapes. Media come with the first call
+  /// of a prompt, which may hold a part of it where B = 1: their soft tokens go to placeholders in (row, position)
+  /// order, what is left of them to the calls that extend. A kind without media keeps the pad token's embedding.
+  std::span<const NamedTensor> more;
   Cache cache = Cache::fresh;
   int logit_rows = 0;  ///< logits of the last n tokens; 0 = of all
   /// Drafters: whose K/V to read, of which `mask` tells padding. `ids` are [B, 1], the newest token of each row, which
@@ -57,9 +59,9 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  /// Offers each tap that `taps` wants, once. Rows of padding hold anything finite or not: nobody may read them.
-  /// Errors: bad_input (argument, shape), unsupported (capability), bad_output (a tap with a wrong shape, twice or
-  /// never).
+  /// Offers each tap that `taps` wants, once; those of towers in the call that brings media. Rows of padding hold
+  /// anything finite or not: nobody may read them. Errors: bad_input (argument, shape), unsupported (capability),
+  /// bad_output (a tap with a wrong shape, twice or never).
   Result<void> forward(const Forward& call, TapSink& taps);
   /// Runs only the op that makes `tap`, on given inputs: teacher forcing. `inputs` holds the taps of the table's inputs
   /// column by their full names (float32, [B, T, ...]) and attention_mask, position_ids... by transformers' names.

@@ -247,26 +247,15 @@ class CaseCheck {
   std::vector<Finding> findings_;
 };
 
-/// The taps that make an input of `id`'s op, by the tap table; not ids, mask and such.
+/// The taps that `id`'s op reads and whose rows could stand for its own, by the tap table.
 std::vector<TapId> inputs_of(const Plan& plan, TapId id) {
   std::vector<TapId> inputs;
-  const int layers = int(plan.layers.size());
   std::istringstream words{std::string(info(id.tap).inputs)};
-  for (std::string word; words >> word;) {
-    const bool of_donor = word.starts_with("kv:");
-    if (of_donor) word.erase(0, 3);
-    if (word == "in") {
-      inputs.push_back(id.layer == 0 ? TapId{Tap::embed, -1} : TapId{Tap::out, id.layer - 1});
-      continue;
-    }
-    const auto row =
-        std::find_if(std::begin(kTaps), std::end(kTaps), [&](const TapInfo& tap) { return tap.id == word; });
-    if (row == std::end(kTaps)) continue;
-    int layer = -1;
-    if (row->scope == TapScope::layer) layer = id.layer < 0 ? layers - 1 : id.layer;
-    if (of_donor) layer = plan.layers[std::size_t(layer)].kv.layer;
-    inputs.push_back({row->tap, layer});
-  }
+  for (std::string word; words >> word;)
+    if (const auto input = input_tap(plan, id, word); input && exists(plan, *input) &&
+                                                      row_space(input->tap) == row_space(id.tap) &&
+                                                      columns(plan, *input) == columns(plan, id))
+      inputs.push_back(*input);
   return inputs;
 }
 
@@ -298,7 +287,7 @@ std::vector<Finding> check_cases(const Plan& plan, std::span<const GoldenCase> c
              }))
       findings.push_back({id.name(), "keeps all rows in no case: its layer could not be teacher-forced"});
     for (const TapId input : inputs_of(plan, id))
-      if (columns(plan, input) == columns(plan, id) && told_apart(cases, extents, id, input) == false)
+      if (told_apart(cases, extents, id, input) == false)
         findings.push_back({id.name(), "would be met by its op's own input, " + input.name()});
     for (int layer = 0; layer < id.layer; ++layer)
       if (const TapId other{id.tap, layer}; exists(plan, other) && row_shape(plan, other) == row_shape(plan, id) &&

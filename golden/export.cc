@@ -9,43 +9,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string_view name_of(TapScope scope) {
-  switch (scope) {
-    case TapScope::model_in: return "model_in";
-    case TapScope::layer: return "layer";
-    case TapScope::model_out: return "model_out";
-  }
-  return "";
-}
-
-std::string_view name_of(TapKind kind) {
-  switch (kind) {
-    case TapKind::embed: return "embed";
-    case TapKind::norm: return "norm";
-    case TapKind::linear: return "linear";
-    case TapKind::rope: return "rope";
-    case TapKind::context: return "context";
-    case TapKind::residual: return "residual";
-    case TapKind::probs: return "probs";
-    case TapKind::choice: return "choice";
-    case TapKind::logits: return "logits";
-  }
-  return "";
-}
-
-std::string_view name_of(TapColumns columns) {
-  switch (columns) {
-    case TapColumns::hidden: return "hidden";
-    case TapColumns::ple: return "ple";
-    case TapColumns::q: return "q";
-    case TapColumns::kv: return "kv";
-    case TapColumns::ffn: return "ffn";
-    case TapColumns::experts: return "experts";
-    case TapColumns::vocab: return "vocab";
-  }
-  return "";
-}
-
 Json made_with(const GoldenInfo& info) {
   return {{"schema", info.schema},
           {"variant", info.variant},
@@ -147,9 +110,9 @@ std::string taps_json() {
   for (const TapInfo& row : kTaps)
     rows.push_back({{"id", row.id},
                     {"name", row.name},
-                    {"scope", name_of(row.scope)},
-                    {"kind", name_of(row.kind)},
-                    {"columns", name_of(row.columns)},
+                    {"scope", row.scope_name},
+                    {"kind", row.kind_name},
+                    {"columns", row.columns_name},
                     {"op", row.op},
                     {"inputs", row.inputs}});
   return rows.dump(2);

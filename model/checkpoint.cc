@@ -24,6 +24,11 @@ constexpr std::array<std::string_view, 6> kTextParts = {
     "embed_tokens.", "embed_tokens_per_layer.",     "layers.",
     "norm.",         "per_layer_model_projection.", "per_layer_projection_norm."};
 
+// Parts beside the text model; before 5.0 they lay at the top, not below `model.`.
+constexpr std::string_view kWrapper = "model.";
+constexpr std::array<std::string_view, 5> kTowers = {"vision_tower.", "audio_tower.", "embed_vision.", "embed_audio.",
+                                                     "vision_embedder."};
+
 /// A tensor and the file it lies in, for messages.
 struct Placed {
   Tensor tensor;
@@ -97,13 +102,18 @@ std::string_view short_name(std::string_view name, std::string_view prefix) {
   return name;
 }
 
+bool is_tower_part(std::string_view name) {
+  return std::any_of(kTowers.begin(), kTowers.end(), [name](auto part) { return name.starts_with(part); });
+}
+
 /// Files under one set of names. A second head, or text tensors outside the prefix, would make two models of one.
 Result<Files> renamed(Files files, const std::string& where) {
   ASSAY_TRY(prefix, find_prefix(files, where));
   Files result;
   std::map<std::string, std::string, std::less<>> origin;
   for (auto& [name, placed] : files) {
-    const std::string_view shorter = short_name(name, prefix);
+    const std::string full = is_tower_part(name) ? std::string(kWrapper) + name : name;
+    const std::string_view shorter = short_name(full, prefix);
     if (shorter == name && name != kHead && is_text_part(name) && !prefix.empty())
       return fail({Failure::bad_input, placed.file, name, "it below " + std::string(prefix), "it alone"});
     const auto [place, added] = origin.try_emplace(std::string(shorter), name);
@@ -152,8 +162,105 @@ Result<void> settle_head(Files& files, Plan& plan) {
 
 }  // namespace
 
+namespace {
+
+/// Collects what one part of a model needs.
+class Needs {
+ public:
+  Needs(std::vector<ExpectedTensor>& all, std::string at) : all_(all), at_(std::move(at)) {}
+
+  void tensor(std::string_view name, std::vector<std::int64_t> shape) {
+    all_.push_back({at_ + std::string(name), std::move(shape)});
+  }
+  /// A Gemma4ClippableLinear.
+  void linear(const std::string& name, std::int64_t rows, std::int64_t cols, bool clipped) {
+    tensor(name + ".linear.weight", {rows, cols});
+    if (!clipped) return;
+    for (const char* bound : {".input_min", ".input_max", ".output_min", ".output_max"}) tensor(name + bound, {});
+  }
+  Needs below(const std::string& part) const { return {all_, at_ + part}; }
+
+ private:
+  std::vector<ExpectedTensor>& all_;
+  std::string at_;
+};
+
+void vision_tower_needs(Needs tower, const VisionPlan& plan) {
+  const std::int64_t hidden = plan.hidden;
+  tower.tensor("patch_embedder.input_proj.weight", {hidden, plan.patch_values});
+  tower.tensor("patch_embedder.position_embedding_table", {2, plan.positions, hidden});
+  if (plan.standardize) {
+    tower.tensor("std_bias", {hidden});
+    tower.tensor("std_scale", {hidden});
+  }
+  for (std::size_t i = 0; i < plan.layers.size(); ++i) {
+    const VisionLayerPlan& layer = plan.layers[i];
+    Needs needs = tower.below("encoder.layers." + std::to_string(i) + ".");
+    for (const char* norm :
+         {"input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"})
+      needs.tensor(std::string(norm) + ".weight", {hidden});
+    needs.linear("self_attn.q_proj", layer.q_width(), hidden, layer.clipped);
+    needs.linear("self_attn.k_proj", layer.kv_width(), hidden, layer.clipped);
+    needs.linear("self_attn.v_proj", layer.kv_width(), hidden, layer.clipped);
+    needs.linear("self_attn.o_proj", hidden, layer.q_width(), layer.clipped);
+    needs.tensor("self_attn.q_norm.weight", {layer.head_dim});
+    needs.tensor("self_attn.k_norm.weight", {layer.head_dim});
+    needs.linear("mlp.gate_proj", layer.ffn_width, hidden, layer.clipped);
+    needs.linear("mlp.up_proj", layer.ffn_width, hidden, layer.clipped);
+    needs.linear("mlp.down_proj", hidden, layer.ffn_width, layer.clipped);
+  }
+}
+
+void pixel_embedder_needs(Needs embedder, const VisionPlan& plan) {
+  const std::int64_t hidden = plan.hidden, pixels = plan.patch_values;
+  for (const auto& [norm, width] :
+       {std::pair("patch_ln1", pixels), std::pair("patch_ln2", hidden), std::pair("pos_norm", hidden)}) {
+    embedder.tensor(std::string(norm) + ".weight", {width});
+    embedder.tensor(std::string(norm) + ".bias", {width});
+  }
+  embedder.tensor("patch_dense.weight", {hidden, pixels});
+  embedder.tensor("patch_dense.bias", {hidden});
+  embedder.tensor("pos_embedding", {plan.positions, 2, hidden});
+}
+
+void conformer_needs(Needs needs, const AudioLayerPlan& layer, std::int64_t hidden) {
+  for (const char* ffn : {"feed_forward1.", "feed_forward2."}) {
+    Needs part = needs.below(ffn);
+    part.tensor("pre_layer_norm.weight", {hidden});
+    part.tensor("post_layer_norm.weight", {hidden});
+    part.linear("ffw_layer_1", layer.ffn_width, hidden, layer.clipped);
+    part.linear("ffw_layer_2", hidden, layer.ffn_width, layer.clipped);
+  }
+  for (const char* name : {"q_proj", "k_proj", "v_proj", "post"})
+    needs.linear(std::string("self_attn.") + name, hidden, hidden, layer.clipped);
+  needs.tensor("self_attn.relative_k_proj.weight", {hidden, hidden});
+  needs.tensor("self_attn.per_dim_scale", {layer.head_dim});
+  for (const char* norm :
+       {"norm_pre_attn", "norm_post_attn", "norm_out", "lconv1d.pre_layer_norm", "lconv1d.conv_norm"})
+    needs.tensor(std::string(norm) + ".weight", {hidden});
+  needs.linear("lconv1d.linear_start", 2 * hidden, hidden, layer.clipped);
+  needs.linear("lconv1d.linear_end", hidden, hidden, layer.clipped);
+  needs.tensor("lconv1d.depthwise_conv1d.weight", {hidden, 1, layer.kernel});
+}
+
+void audio_tower_needs(Needs tower, const AudioPlan& plan) {
+  const std::int64_t first = plan.channels[0], second = plan.channels[1];
+  tower.tensor("subsample_conv_projection.layer0.conv.weight", {first, 1, 3, 3});
+  tower.tensor("subsample_conv_projection.layer0.norm.weight", {first});
+  tower.tensor("subsample_conv_projection.layer1.conv.weight", {second, first, 3, 3});
+  tower.tensor("subsample_conv_projection.layer1.norm.weight", {second});
+  tower.tensor("subsample_conv_projection.input_proj_linear.weight", {plan.hidden, plan.frequencies * second});
+  for (std::size_t i = 0; i < plan.layers.size(); ++i)
+    conformer_needs(tower.below("layers." + std::to_string(i) + "."), plan.layers[i], plan.hidden);
+  tower.tensor("output_proj.weight", {plan.output, plan.hidden});
+  tower.tensor("output_proj.bias", {plan.output});
+}
+
+}  // namespace
+
 std::vector<ExpectedTensor> expected_tensors(const Plan& plan) {
   std::vector<ExpectedTensor> all;
+  const Needs model(all, std::string(kWrapper));
   const std::int64_t hidden = plan.hidden, ple = plan.ple_width, layers = std::int64_t(plan.layers.size());
   all.push_back({std::string(kEmbedding), {plan.vocab, hidden}});
   all.push_back({"norm.weight", {hidden}});
@@ -208,6 +315,17 @@ std::vector<ExpectedTensor> expected_tensors(const Plan& plan) {
            {"post_feedforward_layernorm_1", "post_feedforward_layernorm_2", "pre_feedforward_layernorm_2"})
         add(std::string(norm) + ".weight", {hidden});
     }
+  }
+  if (plan.vision) {
+    if (plan.vision->encoder_free)
+      pixel_embedder_needs(model.below("vision_embedder."), *plan.vision);
+    else
+      vision_tower_needs(model.below("vision_tower."), *plan.vision);
+    model.below("embed_vision.").tensor("embedding_projection.weight", {hidden, plan.vision->hidden});
+  }
+  if (plan.audio) {
+    if (!plan.audio->encoder_free) audio_tower_needs(model.below("audio_tower."), *plan.audio);
+    model.below("embed_audio.").tensor("embedding_projection.weight", {hidden, plan.audio->output});
   }
   return all;
 }

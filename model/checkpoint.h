@@ -1,5 +1,5 @@
-// A HuggingFace checkpoint directory: config.json, its layer plan, and the text decoder's tensors under one set of
-// names, whichever prefix the files use. Memory-mapped, single or sharded with an index. Not here: towers, tokenizers.
+// A HuggingFace checkpoint directory: config.json, its layer plan, and the tensors of text decoder and towers under one
+// set of names, whichever prefix the files use. Memory-mapped, single or sharded with an index. Not here: tokenizers.
 #pragma once
 
 #include <filesystem>
@@ -21,7 +21,8 @@ struct Checkpoint {
   Config config;
   Plan plan;
   /// By name below the text model: `embed_tokens.weight`, `layers.3.self_attn.q_proj.weight`, `norm.weight`, and
-  /// `lm_head.weight` where the head is not tied. Tensors of other parts keep their full name.
+  /// `lm_head.weight` where the head is not tied. Towers and projectors are below `model.`:
+  /// `model.vision_tower.std_bias`. Whatever else there is keeps its name.
   std::map<std::string, Tensor, std::less<>> tensors;
 
   /// Opens a directory and checks that every tensor the plan needs is there with its shape and a floating-point dtype.
@@ -39,8 +40,9 @@ struct ExpectedTensor {
   std::string name;
   std::vector<std::int64_t> shape;
 };
-/// Every tensor of the text decoder that `plan` needs, by its name below the text model.
-/// Source: the parameters of Gemma4TextModel (transformers 5.22.2).
+/// Every tensor that `plan` needs: of the text decoder by its name below the text model, of towers by its full name.
+/// Source: the parameters of Gemma4TextModel, Gemma4VisionModel, Gemma4AudioModel and the embedders as save_pretrained
+/// writes them (transformers 5.22.2).
 std::vector<ExpectedTensor> expected_tensors(const Plan& plan);
 
 }  // namespace assay

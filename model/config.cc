@@ -20,6 +20,7 @@ constexpr std::size_t kLargestFile = std::size_t{16} << 20;
 // Sizes far beyond any model, small enough that no product of them that is ever formed leaves an int64.
 constexpr std::int64_t kMostLayers = 4096, kMostHeads = 1 << 16, kWidestHead = 4096, kWidest = 1 << 20;
 constexpr std::int64_t kWidestFfn = 1 << 22, kMostExperts = 1 << 16, kLargestVocab = 1 << 28;
+constexpr std::int64_t kLargestPatch = 1 << 10, kLargestPool = 1 << 5, kMostChannels = 1 << 14, kMostFrames = 1 << 16;
 
 struct Range {
   std::int64_t low, high;
@@ -285,6 +286,103 @@ AssistantConfig read_assistant(Keys& keys, bool unified) {
   return config;
 }
 
+/// The model_type of a nested config, where it is written.
+void check_model_type(Keys& keys, const char* expected) {
+  const std::string type = keys.text("model_type", expected);
+  if (type != expected) keys.refuse("model_type", expected, type, Failure::unsupported);
+}
+
+/// The vision tower turns every lane by x or y; older files call that `default`.
+double read_axial_theta(Keys& keys) {
+  constexpr double kTheta = 100;
+  if (!keys.has("rope_parameters") || keys.null("rope_parameters")) return keys.real("rope_theta", kTheta, 1e-6, 1e30);
+  const json& all = keys["rope_parameters"];
+  if (!all.is_object()) return keys.refuse("rope_parameters", "an object", Keys::shown(all)), kTheta;
+  Keys rope = keys.below(all, "rope_parameters");
+  const std::string type = rope.text(rope.has("rope_type") ? "rope_type" : "type", "default");
+  if (type != "default" && type != "axial") rope.refuse("rope_type", "default or axial", type, Failure::unsupported);
+  return rope.has("rope_theta") ? rope.real("rope_theta", kTheta, 1e-6, 1e30)
+                                : keys.real("rope_theta", kTheta, 1e-6, 1e30);
+}
+
+// Sources: Gemma4VisionConfig, Gemma4UnifiedVisionConfig.
+VisionConfig read_vision(Keys& keys, bool unified) {
+  check_model_type(keys, unified ? "gemma4_unified_vision" : "gemma4_vision");
+  VisionConfig config;
+  config.patch_size = keys.integer("patch_size", 16, {1, kLargestPatch});
+  config.pooling_kernel_size = keys.integer("pooling_kernel_size", 3, {1, kLargestPool});
+  config.rms_norm_eps = keys.real("rms_norm_eps", 1e-6, 0, 1);
+  if (unified) {
+    config.mm_embed_dim = keys.integer("mm_embed_dim", 3840, {1, kWidest});
+    config.mm_posemb_size = keys.integer("mm_posemb_size", 1120, {1, kWidest});
+    config.output_proj_dims = keys.integer("output_proj_dims", 3840, {1, kWidest});
+    return config;
+  }
+  config.hidden_size = keys.integer("hidden_size", 768, {1, kWidest});
+  config.intermediate_size = keys.integer("intermediate_size", 3072, {1, kWidestFfn});
+  config.num_hidden_layers = keys.integer("num_hidden_layers", 16, {0, kMostLayers});
+  config.num_attention_heads = keys.integer("num_attention_heads", 12, {1, kMostHeads});
+  config.num_key_value_heads = keys.integer("num_key_value_heads", 12, {1, kMostHeads});
+  config.head_dim = keys.integer("head_dim", 64, {4, kWidestHead});
+  config.position_embedding_size = keys.integer("position_embedding_size", 10 * 1024, {1, kWidest});
+  config.hidden_activation = keys.text("hidden_activation", "gelu_pytorch_tanh");
+  config.rope_theta = read_axial_theta(keys);
+  config.use_clipped_linears = keys.flag("use_clipped_linears", false);
+  config.standardize = keys.flag("standardize", false);
+  config.output_proj_dims = keys.integer("output_proj_dims", config.hidden_size, {1, kWidest});
+  return config;
+}
+
+void read_channels(Keys& keys, AudioConfig& config) {
+  constexpr const char* kKey = "subsampling_conv_channels";
+  config.subsampling_conv_channels[0] = 128;
+  config.subsampling_conv_channels[1] = 32;
+  if (!keys.has(kKey)) return;
+  const json& channels = keys[kKey];
+  if (!channels.is_array() || channels.size() != 2) return keys.refuse(kKey, "a list of 2", Keys::shown(channels));
+  for (std::size_t i = 0; i < 2; ++i) {
+    const json one = {{"channels", channels[i]}};
+    Keys nested = keys.below(one, std::string(kKey) + "." + std::to_string(i));
+    config.subsampling_conv_channels[i] = nested.integer("channels", 1, {1, kMostChannels});
+  }
+}
+
+// Sources: Gemma4AudioConfig, Gemma4UnifiedAudioConfig.
+AudioConfig read_audio(Keys& keys, bool unified) {
+  check_model_type(keys, unified ? "gemma4_unified_audio" : "gemma4_audio");
+  AudioConfig config;
+  config.rms_norm_eps = keys.real("rms_norm_eps", 1e-6, 0, 1);
+  if (unified) {
+    config.audio_embed_dim = keys.integer("audio_embed_dim", 640, {1, kWidest});
+    config.output_proj_dims = config.audio_embed_dim;
+    return config;
+  }
+  config.output_proj_dims = keys.integer("output_proj_dims", 1536, {1, kWidest});
+  config.hidden_size = keys.integer("hidden_size", 1024, {2, kWidest});
+  config.num_hidden_layers = keys.integer("num_hidden_layers", 12, {0, kMostLayers});
+  config.num_attention_heads = keys.integer("num_attention_heads", 8, {1, kMostHeads});
+  read_channels(keys, config);
+  config.conv_kernel_size = keys.integer("conv_kernel_size", 5, {1, kMostFrames});
+  config.attention_chunk_size = keys.integer("attention_chunk_size", 12, {1, kMostFrames});
+  config.attention_context_left = keys.integer("attention_context_left", 13, {1, kMostFrames});
+  config.attention_context_right = keys.integer("attention_context_right", 0, {0, kMostFrames});
+  config.attention_logit_cap = keys.real("attention_logit_cap", 50, 1e-6, 1e30);
+  config.attention_invalid_logits_value = keys.real("attention_invalid_logits_value", -1e9, -1e38, 1e38);
+  config.residual_weight = keys.real("residual_weight", 0.5, -1e30, 1e30);
+  config.gradient_clipping = keys.real("gradient_clipping", 1e10, 0, 1e300);
+  config.hidden_act = keys.text("hidden_act", "silu");
+  config.use_clipped_linears = keys.flag("use_clipped_linears", true);
+  return config;
+}
+
+/// An object below `key`, or null where it is missing or null.
+const json* nested_object(Keys& keys, const char* key) {
+  if (!keys.has(key) || keys.null(key)) return nullptr;
+  if (keys[key].is_object()) return &keys[key];
+  keys.refuse(key, "an object or null", Keys::shown(keys[key]));
+  return nullptr;
+}
+
 }  // namespace
 
 Result<Config> parse_config(std::string_view text, std::string where) {
@@ -324,6 +422,14 @@ Result<Config> parse_config(std::string_view text, std::string where) {
     config.prefix = "text_config.";
     Keys nested(given ? root["text_config"] : none, where, config.prefix, failure);
     read_text(nested, config);
+    if (const json* vision = nested_object(keys, "vision_config")) {
+      Keys below = keys.below(*vision, "vision_config");
+      config.vision = read_vision(below, config.unified);
+    }
+    if (const json* audio = nested_object(keys, "audio_config")) {
+      Keys below = keys.below(*audio, "audio_config");
+      config.audio = read_audio(below, config.unified);
+    }
   } else {
     read_text(keys, config);
   }

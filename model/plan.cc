@@ -3,6 +3,7 @@
 #include <array>
 #include <climits>
 #include <cmath>
+#include <limits>
 
 namespace assay {
 namespace {
@@ -32,11 +33,11 @@ constexpr std::array<ActivationName, 10> kActivations = {{{"gelu_pytorch_tanh", 
                                                           {"swish", Activation::silu},
                                                           {"relu", Activation::relu}}};
 
-Result<Activation> activation_of(const Config& config) {
+/// @param key  the full key, for the message
+Result<Activation> activation_of(const Config& config, std::string key, const std::string& name) {
   for (const ActivationName& row : kActivations)
-    if (row.name == config.hidden_activation) return row.activation;
-  return fail(contradiction(config, "hidden_activation", "gelu_pytorch_tanh, gelu, silu or relu",
-                            config.hidden_activation, Failure::unsupported));
+    if (row.name == name) return row.activation;
+  return fail({Failure::unsupported, config.where, std::move(key), "gelu_pytorch_tanh, gelu, silu or relu", name});
 }
 
 /// One RoPE table serves all layers of a kind, and shared K/V go from one to another, so these must not differ there.
@@ -118,6 +119,118 @@ Blocks blocks_of(const Config& config, AttentionKind kind) {
   return kind == AttentionKind::sliding ? Blocks::inside_window : Blocks::causal;
 }
 
+Failure wrong(const Config& config, std::string key, std::string expected, std::int64_t found,
+              Failure::Kind kind = Failure::bad_input) {
+  return {kind, config.where, std::move(key), std::move(expected), std::to_string(found)};
+}
+
+int pixels_of(std::int64_t side) { return int(3 * side * side); }
+
+/// Sources: Gemma4VisionModel and the modules below it.
+Result<VisionPlan> make_vision_tower(const Config& config) {
+  const VisionConfig& from = *config.vision;
+  const std::string at = "vision_config.";
+  if (from.num_attention_heads % from.num_key_value_heads != 0)
+    return fail(wrong(config, at + "num_key_value_heads",
+                      "a divisor of num_attention_heads = " + std::to_string(from.num_attention_heads),
+                      from.num_key_value_heads));
+  if (from.head_dim % 4 != 0)
+    return fail(wrong(config, at + "head_dim", "a multiple of 4: half turns by x, half by y", from.head_dim));
+  if (from.num_attention_heads * from.head_dim > INT_MAX)
+    return fail(wrong(config, at + "num_attention_heads", "num_attention_heads * head_dim below 2^31",
+                      from.num_attention_heads * from.head_dim));
+  if (from.output_proj_dims != from.hidden_size)
+    return fail(wrong(config, at + "output_proj_dims", "hidden_size = " + std::to_string(from.hidden_size),
+                      from.output_proj_dims));
+  if (from.pooling_kernel_size < 2)  // transformers then takes the padding for the soft tokens
+    return fail(
+        wrong(config, at + "pooling_kernel_size", "at least 2", from.pooling_kernel_size, Failure::unsupported));
+  VisionPlan plan;
+  plan.patch_values = pixels_of(from.patch_size);
+  plan.hidden = int(from.hidden_size);
+  plan.positions = int(from.position_embedding_size);
+  plan.pool = int(from.pooling_kernel_size);
+  plan.eps = float(from.rms_norm_eps);
+  plan.standardize = from.standardize;
+  ASSAY_TRY(activation, activation_of(config, at + "hidden_activation", from.hidden_activation));
+  plan.activation = activation;
+  const int half = int(from.head_dim / 2);
+  const VisionLayerPlan layer{.heads = int(from.num_attention_heads),
+                              .kv_heads = int(from.num_key_value_heads),
+                              .head_dim = int(from.head_dim),
+                              .rope = {from.rope_theta, inverse_frequencies(from.rope_theta, half, half / 2, 1)},
+                              .ffn_width = int(from.intermediate_size),
+                              .clipped = from.use_clipped_linears};
+  plan.layers.assign(std::size_t(from.num_hidden_layers), layer);
+  return plan;
+}
+
+/// Source: Gemma4UnifiedVisionEmbedder.
+Result<VisionPlan> make_pixel_embedder(const Config& config) {
+  const VisionConfig& from = *config.vision;
+  if (from.output_proj_dims != from.mm_embed_dim)
+    return fail(wrong(config, "vision_config.output_proj_dims", "mm_embed_dim = " + std::to_string(from.mm_embed_dim),
+                      from.output_proj_dims));
+  VisionPlan plan;
+  plan.encoder_free = true;
+  plan.patch_values = pixels_of(from.patch_size * from.pooling_kernel_size);
+  plan.hidden = int(from.mm_embed_dim);
+  plan.positions = int(from.mm_posemb_size);
+  plan.pool = 1;
+  plan.eps = float(from.rms_norm_eps);
+  plan.layer_norm_eps = 1e-5F;  // torch.nn.LayerNorm's own
+  return plan;
+}
+
+/// Sources: Gemma4AudioModel and the modules below it.
+Result<AudioPlan> make_audio_tower(const Config& config) {
+  const AudioConfig& from = *config.audio;
+  const std::string at = "audio_config.";
+  if (from.hidden_size % from.num_attention_heads != 0 || from.hidden_size % 2 != 0)
+    return fail(wrong(config, at + "hidden_size",
+                      "an even multiple of num_attention_heads = " + std::to_string(from.num_attention_heads),
+                      from.hidden_size));
+  if (from.subsampling_conv_channels[0] < 4)
+    return fail(wrong(config, at + "subsampling_conv_channels.0", "at least 4, a frequency for each 4 channels",
+                      from.subsampling_conv_channels[0]));
+  AudioPlan plan;
+  plan.channels[0] = int(from.subsampling_conv_channels[0]);
+  plan.channels[1] = int(from.subsampling_conv_channels[1]);
+  plan.frequencies = plan.channels[0] / 4;
+  plan.features = 4 * plan.frequencies;
+  plan.hidden = int(from.hidden_size);
+  plan.output = int(from.output_proj_dims);
+  plan.eps = float(from.rms_norm_eps);
+  ASSAY_TRY(activation, activation_of(config, at + "hidden_act", from.hidden_act));
+  const double largest = double(std::numeric_limits<float>::max());
+  const AudioLayerPlan layer{.heads = int(from.num_attention_heads),
+                             .head_dim = int(from.hidden_size / from.num_attention_heads),
+                             .chunk = int(from.attention_chunk_size),
+                             .past = int(from.attention_context_left - 1),
+                             .future = int(from.attention_context_right),
+                             .logit_cap = float(from.attention_logit_cap),
+                             .invalid_logit = float(from.attention_invalid_logits_value),
+                             .ffn_width = int(4 * from.hidden_size),
+                             .kernel = int(from.conv_kernel_size),
+                             .residual_weight = float(from.residual_weight),
+                             .clamp = float(std::min(from.gradient_clipping, largest)),
+                             .eps = 1e-6F,  // these norms' class default; they never see the config's
+                             .conv_eps = float(from.rms_norm_eps),
+                             .clipped = from.use_clipped_linears,
+                             .activation = activation};
+  plan.layers.assign(std::size_t(from.num_hidden_layers), layer);
+  return plan;
+}
+
+/// Source: Gemma4UnifiedMultimodalEmbedder on raw samples.
+Result<AudioPlan> make_sample_embedder(const Config& config) {
+  AudioPlan plan;
+  plan.encoder_free = true;
+  plan.features = plan.output = int(config.audio->audio_embed_dim);
+  plan.eps = float(config.audio->rms_norm_eps);
+  return plan;
+}
+
 }  // namespace
 
 std::vector<float> inverse_frequencies(double theta, int head_dim, int pairs_rotated, double factor) {
@@ -147,7 +260,16 @@ Result<Plan> make_plan(const Config& config) {
   plan.pad_id = config.pad_token_id;
   for (const auto& id : {config.image_token_id, config.video_token_id, config.audio_token_id})
     if (id) plan.placeholder_ids.push_back(*id);
-  ASSAY_TRY(activation, activation_of(config));
+  plan.placeholders = {config.image_token_id, config.video_token_id, config.audio_token_id};
+  if (config.vision) {
+    ASSAY_TRY(vision, config.unified ? make_pixel_embedder(config) : make_vision_tower(config));
+    plan.vision = std::move(vision);
+  }
+  if (config.audio) {
+    ASSAY_TRY(audio, config.unified ? make_sample_embedder(config) : make_audio_tower(config));
+    plan.audio = std::move(audio);
+  }
+  ASSAY_TRY(activation, activation_of(config, config.prefix + "hidden_activation", config.hidden_activation));
   plan.activation = activation;
   if (config.hidden_size_per_layer_input * config.num_hidden_layers > INT_MAX)
     return fail(contradiction(config, "hidden_size_per_layer_input", "times num_hidden_layers below 2^31",

@@ -35,11 +35,36 @@ def load():
     return json.loads(TABLE.read_text())
 
 
-def orders(layers):
-    """Causal index of every tap name of a model with this many layers, as if every tap existed in every layer."""
-    rows = load()
-    names = [f"text.{r['name']}" for r in rows if r["scope"] == "model_in"]
-    for layer in range(layers):
-        names += [f"text.layer.{layer:02d}.{r['name']}" for r in rows if r["scope"] == "layer"]
-    names += [f"text.{r['name']}" for r in rows if r["scope"] == "model_out"]
-    return {name: index for index, name in enumerate(names)}
+# Where the orders of the parts that are not text begin, as engine/taps.cc counts: text from 0, towers before, drafters
+# behind. In those parts a layer takes LAYER_STEP, what follows the layers BEHIND_LAYERS.
+LAYER_STEP = 64
+BEHIND_LAYERS = LAYER_STEP << 13
+FIRST = {"vision": -4 * BEHIND_LAYERS, "audio": -2 * BEHIND_LAYERS, "assistant": 2 * BEHIND_LAYERS}
+
+
+def orders(layers, others=64):
+    """Causal order of every tap name of a model with this many text layers, as if every tap existed in every layer.
+
+    `others` is how many layers of the towers and of a drafter are listed.
+    """
+    rows, result = load(), {}
+
+    def part(name, scopes, depth, place):
+        first, layer_scope, last = ([r["name"] for r in rows if r["scope"] == scope] for scope in scopes)
+        result.update({f"{name}.{tap}": place(0, -1, i) for i, tap in enumerate(first)})
+        for layer in range(depth):
+            result.update({f"{name}.layer.{layer:02d}.{tap}": place(1, layer, i)
+                           for i, tap in enumerate(layer_scope)})
+        result.update({f"{name}.{tap}": place(2, -1, i) for i, tap in enumerate(last)})
+
+    for name in ("vision", "audio"):
+        part(name, [f"{name}_{where}" for where in ("in", "layer", "out")], others, _beside(FIRST[name]))
+    before, inside = (sum(r["scope"] == scope for r in rows) for scope in ("model_in", "layer"))
+    part("text", ("model_in", "layer", "model_out"), layers,
+         lambda where, layer, i: (0, before + layer * inside, before + layers * inside)[where] + i)
+    part("assistant", [f"assistant_{where}" for where in ("in", "layer", "out")], others, _beside(FIRST["assistant"]))
+    return result
+
+
+def _beside(first):
+    return lambda where, layer, i: first + (0, (layer + 1) * LAYER_STEP, BEHIND_LAYERS)[where] + i

@@ -64,7 +64,7 @@ struct Grid {
 class Collector : public TapSink {
  public:
   Collector(const Plan& plan, int batch, int tokens, int first, int count, Driven& driven, std::vector<float>& last)
-      : TapSink(int(plan.layers.size())),
+      : TapSink(deepest(plan)),
         plan_(plan),
         batch_(batch),
         tokens_(tokens),

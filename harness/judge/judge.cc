@@ -151,31 +151,10 @@ TapResult judge_kept(const CaseView& view, const GoldenTap& golden, Kept expecte
   return result;
 }
 
-/// The tap that an entry of the table's inputs column names for this layer, if it names one of the same width.
-std::optional<TapId> input_tap(const CaseView& view, TapId id, std::string_view name) {
-  std::optional<TapId> found;
-  if (name == "in") {
-    found = id.layer == 0 ? TapId{Tap::embed, -1} : TapId{Tap::out, id.layer - 1};
-  } else {
-    int layer = id.layer;
-    if (name.starts_with("kv:")) {
-      name.remove_prefix(3);
-      const KvSource& kv = view.plan.layers[std::size_t(layer)].kv;
-      if (kv.kind == KvSource::target) return std::nullopt;
-      layer = kv.layer;
-    }
-    for (const TapInfo& row : kTaps)
-      if (row.id == name) {
-        if (row.scope != TapScope::layer)
-          found = TapId{row.tap, -1};
-        else if (layer >= 0)
-          found = TapId{row.tap, layer};
-        else if (row.tap == Tap::out)
-          found = TapId{Tap::out, int(view.plan.layers.size()) - 1};
-      }
-  }
-  if (!found || !exists(view.plan, *found) || columns_of(view, *found) != columns_of(view, id)) return std::nullopt;
-  return found;
+/// Whether rows of one tap could stand for rows of the other.
+bool comparable(const Plan& plan, TapId a, TapId b) {
+  return exists(plan, a) && exists(plan, b) && row_space(a.tap) == row_space(b.tap) &&
+         columns(plan, a) == columns(plan, b);
 }
 
 std::vector<std::string_view> words(std::string_view text) {
@@ -340,8 +319,8 @@ std::string vacuous(const CaseView& view, const GoldenTap& golden) {
   if (info(golden.id.tap).kind == TapKind::rope && all_at_position_0(view, expected->rows)) return "";
   const std::size_t cols = columns_of(view, golden.id);
   for (const std::string_view name : words(info(golden.id.tap).inputs)) {
-    const std::optional<TapId> id = input_tap(view, golden.id, name);
-    if (!id) continue;
+    const std::optional<TapId> id = input_tap(view.plan, golden.id, name);
+    if (!id || !comparable(view.plan, *id, golden.id)) continue;
     for (const GoldenTap& tap : view.taps) {
       if (!(tap.id == *id)) continue;
       const std::optional<Kept> source = kept(view, tap);

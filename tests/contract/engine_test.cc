@@ -13,7 +13,8 @@ using testing::HasSubstr;
 /// An engine that does whatever a test says.
 class Scripted : public Session {
  public:
-  explicit Scripted(std::function<void(TapSink&)> script) : Session(plan_of_two_layers()), script_(std::move(script)) {}
+  explicit Scripted(std::function<void(TapSink&)> script, Plan plan = plan_of_two_layers())
+      : Session(std::move(plan)), script_(std::move(script)) {}
 
   static Plan plan_of_two_layers() {
     Plan plan;
@@ -98,6 +99,53 @@ TEST(Contract, StepAndTruncateAreUnsupportedUnlessImplemented) {
   EXPECT_EQ(session.step({Tap::out, 1}, {}, taps).error().kind, Failure::unsupported);
   EXPECT_EQ(session.step({Tap::out, 7}, {}, taps).error().kind, Failure::bad_input);
   EXPECT_EQ(session.truncate({}).error().kind, Failure::unsupported);
+}
+
+TEST(Contract, AsksForTowersTapsWithMediaAlone) {
+  class Seeing : public Scripted {
+   public:
+    explicit Seeing(int rows) : Scripted([](TapSink&) {}, with_vision()), rows_(rows) {}
+    static Plan with_vision() {
+      Plan plan = plan_of_two_layers();
+      plan.placeholders.image = 900;
+      plan.vision = VisionPlan{.patch_values = 1, .hidden = 2, .positions = 9, .pool = 3};
+      return plan;
+    }
+
+   protected:
+    Result<void> do_forward(const Forward&, TapSink& taps) override {
+      taps.offer(Tap::vision_patch_embed, -1, [&] { return Rows<const float>{kValues.data(), rows_, 2}; });
+      return {};
+    }
+
+   private:
+    int rows_;
+  };
+  class Wanting : public TapSink {
+   public:
+    Wanting() : TapSink(2) { want({Tap::vision_patch_embed, -1}); }
+    void take(TapId, Rows<const float>) override { ++taken; }
+    int taken = 0;
+  } taps;
+  std::vector<std::int64_t> grid;
+  for (int y = 0; y < 3; ++y)
+    for (int x = 0; x < 3; ++x) grid.insert(grid.end(), {x, y});
+  const std::vector<NamedTensor> media = {{"pixel_values", Tensor::own({1, 9, 1}, std::vector<float>(9))},
+                                          {"image_position_ids", Tensor::own({1, 9, 2}, std::move(grid))}};
+  const std::vector<std::int64_t> ids = {1, 900};
+  const auto forward = [&](int rows, std::span<const NamedTensor> more, std::size_t tokens, Cache cache) {
+    const auto done =
+        Seeing(rows).forward({.ids = {ids.data(), 1, int(tokens)}, .mask = {}, .more = more, .cache = cache}, taps);
+    return done ? std::string() : done.error().message();
+  };
+  EXPECT_EQ(forward(9, media, 2, Cache::none), "");
+  EXPECT_EQ(taps.taken, 1);
+  EXPECT_THAT(forward(8, media, 2, Cache::none), HasSubstr("vision.patch_embed: expected [9, 2], found [8, 2]"));
+  EXPECT_EQ(forward(0, {}, 2, Cache::none), "") << "without media there is nothing to offer";
+  EXPECT_EQ(taps.taken, 1);
+  EXPECT_EQ(forward(9, media, 1, Cache::fresh), "") << "the placeholder may come in the next piece";
+  EXPECT_THAT(forward(9, media, 1, Cache::none), HasSubstr("input_ids: expected 1 image placeholders"));
+  EXPECT_THAT(forward(9, media, 2, Cache::extend), HasSubstr("cache: expected media with the first call"));
 }
 
 }  // namespace
