@@ -6,75 +6,74 @@ import torch
 from .load import audio_tower, vision_tower
 
 
-def _clips(module):
-    return int(any(getattr(m, "use_clipped_linears", False) for m in module.modules()))
-
-
 def _vision(tower, embed):
     layer, patch = tower.encoder.layers[0], tower.patch_embedder
     attention = layer.self_attn
+    assert layer.input_layernorm.eps == embed.embedding_pre_projection_norm.eps
     return {
         "kind": "tower",
-        "layers": len(tower.encoder.layers),
         "hidden": patch.input_proj.out_features,
-        "patch": patch.patch_size,
-        "pool": tower.config.pooling_kernel_size,
+        "patch_values": patch.input_proj.in_features,
         "positions": patch.position_embedding_table.shape[1],
-        "q_heads": attention.q_proj.linear.out_features // attention.head_dim,
+        "pool": tower.config.pooling_kernel_size,
+        "eps": float(layer.input_layernorm.eps),
+        "standardize": int(hasattr(tower, "std_bias")),
+        "layers": len(tower.encoder.layers),
+        "heads": attention.q_proj.linear.out_features // attention.head_dim,
         "kv_heads": attention.k_proj.linear.out_features // attention.head_dim,
         "head_dim": attention.head_dim,
         "ffn_width": layer.mlp.gate_proj.linear.out_features,
-        "clipped": _clips(tower),
-        "standardize": int(hasattr(tower, "std_bias")),
-        "eps": float(layer.input_layernorm.eps),
-        "projector_eps": float(embed.embedding_pre_projection_norm.eps),
+        "clipped": int(layer.mlp.gate_proj.use_clipped_linears),
     }, {"inv_freq": tower.encoder.rotary_emb.inv_freq.to(torch.float32)}
 
 
 def _vision_embedder(embed):
-    inner = embed.multimodal_embedder
     return {
         "kind": "embedder",
-        "values": embed.patch_dense.in_features,  # of a merged patch
         "hidden": embed.patch_dense.out_features,
+        "patch_values": embed.patch_dense.in_features,  # of a merged patch
         "positions": embed.pos_embedding.shape[0],
-        "eps": float(embed.patch_ln1.eps),
-        "projector_eps": float(inner.embedding_pre_projection_norm.eps),
+        "eps": float(embed.multimodal_embedder.embedding_pre_projection_norm.eps),
+        "layer_norm_eps": float(embed.patch_ln1.eps),
     }, {}
 
 
 def _audio(tower, embed):
     layer, conv = tower.layers[0], tower.subsample_conv_projection
     attention = layer.self_attn
+    assert conv.layer0.norm.eps == embed.embedding_pre_projection_norm.eps
+    channels = conv.layer1.conv.out_channels
     return {
         "kind": "tower",
-        "layers": len(tower.layers),
-        "hidden": conv.input_proj_linear.out_features,
         "channels_0": conv.layer0.conv.out_channels,
-        "channels_1": conv.layer1.conv.out_channels,
+        "channels_1": channels,
+        "frequencies": conv.input_proj_linear.in_features // channels,
+        "hidden": conv.input_proj_linear.out_features,
+        "output": tower.output_proj.out_features,
+        "eps": float(conv.layer0.norm.eps),
+        "layers": len(tower.layers),
         "heads": attention.num_heads,
         "head_dim": attention.head_dim,
-        "ffn_width": layer.feed_forward1.ffw_layer_1.linear.out_features,
-        "kernel": layer.lconv1d.depthwise_conv1d.kernel_size[0],
         "chunk": attention.chunk_size,
         "past": attention.max_past_horizon,
         "future": attention.max_future_horizon,
-        "softcap": float(attention.softcap),
-        "clamp": float(layer.gradient_clipping),
+        "logit_cap": float(attention.softcap),
+        "invalid_logit": float(attention.config.attention_invalid_logits_value),
+        "ffn_width": layer.feed_forward1.ffw_layer_1.linear.out_features,
+        "kernel": layer.lconv1d.depthwise_conv1d.kernel_size[0],
         "residual_weight": float(layer.feed_forward1.post_layer_scale),
-        "output": tower.output_proj.out_features,
-        "clipped": _clips(tower),
-        "eps": float(layer.lconv1d.conv_norm.eps),
+        "clamp": float(layer.gradient_clipping),
         "layer_eps": float(layer.norm_pre_attn.eps),
-        "projector_eps": float(embed.embedding_pre_projection_norm.eps),
+        "conv_eps": float(layer.lconv1d.conv_norm.eps),
+        "clipped": int(attention.q_proj.use_clipped_linears),
     }, {}
 
 
 def _audio_embedder(embed):
     return {
         "kind": "embedder",
-        "values": embed.embedding_projection.in_features,  # samples of a raw frame
-        "projector_eps": float(embed.embedding_pre_projection_norm.eps),
+        "features": embed.embedding_projection.in_features,  # samples of a raw frame
+        "eps": float(embed.embedding_pre_projection_norm.eps),
     }, {}
 
 
