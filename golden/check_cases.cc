@@ -175,7 +175,7 @@ class CaseCheck {
       if (id) there += std::count(extent_.ids.begin(), extent_.ids.end(), *id);
     if (there != made)
       found("/inputs/input_ids", "has " + std::to_string(there) + " places for " + std::to_string(made) +
-                                     (space == RowSpace::vision_soft ? " soft tokens of pictures" : " of sound"));
+                                     " soft tokens of " + (space == RowSpace::vision_soft ? "pictures" : "sound"));
   }
 
   void check(const GoldenTap& tap) {

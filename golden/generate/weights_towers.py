@@ -57,7 +57,8 @@ def calibrate(model, inputs, rng):
     def bound(values, low, more=0.0):
         share = more + SHARE[0] + (SHARE[1] - SHARE[0]) * torch.rand((), generator=rng).item()
         at = values.float().flatten().quantile(share if low else 1 - share)
-        return at.to(torch.bfloat16).float()
+        at = at.to(torch.bfloat16).float()
+        return at * (1 + 2**-6) if at.abs() == 1 else at  # 1 would look like a parameter that nobody drew
 
     def before(module, args, name):
         flat = name.endswith(FLAT) and "feed_forward2" not in name
