@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
-#include <sstream>
 #include <system_error>
 
 #include "base/error_stats.h"
 #include "base/sha256.h"
+#include "golden/facts.h"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -32,32 +32,6 @@ Result<std::string> checkpoint_sha256(const fs::path& folder) {
   for (const std::string& line : lines) text += line;
   return sha256_hex(std::as_bytes(std::span(text)));
 }
-
-std::string text(const std::string& value) { return value; }
-template <class T>
-std::string text(const T& value) {
-  std::ostringstream out;
-  out.precision(9);
-  out << value;
-  return out.str();
-}
-
-/// Collects fields that differ.
-class Facts {
- public:
-  Facts(std::vector<Finding>& findings, std::string at) : findings_(findings), at_(std::move(at)) {}
-
-  template <class T>
-  void same(std::string_view field, const T& golden, const T& plan) {
-    if (!(golden == plan))
-      findings_.push_back(
-          {at_ + "@" + std::string(field), "transformers has " + text(golden) + ", the plan has " + text(plan)});
-  }
-
- private:
-  std::vector<Finding>& findings_;
-  std::string at_;
-};
 
 std::string name_of(Blocks blocks) {
   switch (blocks) {
@@ -84,12 +58,7 @@ void check_layer(const GoldenLayer& golden, const LayerPlan& plan, const std::st
   facts.same("experts", golden.experts, experts.count);
   facts.same("experts_used", golden.experts_used, experts.used);
   facts.same("expert_width", golden.expert_width, experts.width);
-  facts.same("inv_freq length", golden.inv_freq.size(), plan.rope.inv_freq.size());
-  for (std::size_t i = 0; i < std::min(golden.inv_freq.size(), plan.rope.inv_freq.size()); ++i) {
-    if (ulp_distance(golden.inv_freq[i], plan.rope.inv_freq[i]) <= 1) continue;
-    facts.same("inv_freq[" + std::to_string(i) + "]", golden.inv_freq[i], plan.rope.inv_freq[i]);
-    break;  // the first tells the rest
-  }
+  same_inv_freq(facts, golden.inv_freq, plan.rope.inv_freq);
 }
 
 }  // namespace
@@ -109,6 +78,7 @@ std::vector<Finding> check_plan(const GoldenInfo& info, const Plan& plan) {
     const bool none = info.blocks == name_of(Blocks::inside_window) && info.layers[i].window == 0;
     Facts(findings, at).same("blocks", none ? name_of(Blocks::causal) : info.blocks, name_of(plan.layers[i].blocks));
   }
+  check_towers(info, plan, findings);
   return findings;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/error_stats.h"
 #include "base/tolerance.h"
+#include "engine/media_rows.h"
 #include "golden/check.h"
 
 namespace assay {
@@ -21,9 +22,16 @@ constexpr double kRoom = 10;         // times its noise, that a discrete choice 
 constexpr std::int64_t kAllRowsUpTo = 256;
 constexpr std::array kForTeacherForcing = {Tap::embed,     Tap::ple,         Tap::out,
                                            Tap::post_attn, Tap::attn_k_rope, Tap::attn_v};
+/// The same in towers, of which one case keeps all real rows; others keep some of each picture and clip.
+constexpr std::array kForTeacherForcingTowers = {
+    Tap::vision_patch_embed, Tap::vision_attn_k_rope, Tap::vision_attn_v, Tap::vision_post_attn, Tap::vision_out,
+    Tap::audio_mel,          Tap::audio_subsample,    Tap::audio_attn,    Tap::audio_conv,       Tap::audio_out};
 /// What every case is judged by, whatever else it leaves to others: each layer's input and result, what it chose, and
 /// where tokens come from. From a layer's input the oracle makes the rest.
 constexpr std::array kInEveryCase = {Tap::embed, Tap::ple, Tap::router_topk, Tap::out, Tap::norm, Tap::logits};
+constexpr std::array kInEveryCaseWithMedia = {Tap::vision_patch_embed, Tap::vision_out, Tap::vision_pooled,
+                                              Tap::vision_projected,   Tap::audio_out,  Tap::audio_encoded,
+                                              Tap::audio_projected};
 constexpr std::array<std::string_view, 5> kPaths = {"prefill", "nocache", "chunked", "decode", "batched"};
 
 template <std::size_t n>
@@ -42,37 +50,38 @@ using TapRows = std::map<std::int64_t, std::span<const float>>;
 
 struct Extent {
   std::int64_t batch = 0, tokens = 0;
-  std::vector<bool> real;         ///< [B * T]
+  CaseRows rows;
   std::vector<std::int64_t> ids;  ///< [B * T]
 
   /// The one id that a row has seen so far; nothing where it has seen two. A mean of equal values is that value, so
   /// rows that saw one id only must agree.
   std::optional<std::int64_t> only_id(std::int64_t token) const {
+    const std::vector<bool>& real = rows.real(RowSpace::tokens);
     for (std::int64_t i = token - token % tokens; i <= token; ++i)
       if (real[std::size_t(i)] && ids[std::size_t(i)] != ids[std::size_t(token)]) return std::nullopt;
     return ids[std::size_t(token)];
   }
 };
 
-Extent extent_of(const GoldenCase& golden) {
+Extent extent_of(const Plan& plan, const GoldenCase& golden) {
+  const SoftTokens soft{.pool = plan.vision ? plan.vision->pool : 1,
+                        .subsampled = !plan.audio || !plan.audio->encoder_free};
+  const auto rows = CaseRows::of(golden.inputs, soft);
+  if (!rows) return {};
+  Extent extent{rows->batch(), rows->tokens(), *rows, {}};
   const Tensor* ids = find(golden.inputs, "input_ids");
-  if (ids == nullptr || ids->shape.size() != 2) return {};
-  Extent extent{ids->shape[0], ids->shape[1], std::vector<bool>(std::size_t(ids->elements()), true), {}};
-  extent.ids = ids->integers().value_or(std::vector<std::int64_t>(extent.real.size()));
-  if (const Tensor* mask = find(golden.inputs, "attention_mask"); mask != nullptr && mask->shape == ids->shape)
-    if (const auto values = mask->integers())
-      for (std::size_t i = 0; i < values->size(); ++i) extent.real[i] = (*values)[i] != 0;
+  extent.ids = ids->integers().value_or(std::vector<std::int64_t>(std::size_t(ids->elements())));
   return extent;
 }
 
 TapRows rows_of(const GoldenTap& tap, const Extent& extent) {
-  const std::size_t count = tap.rows.empty() ? extent.real.size() : tap.rows.size();
+  const std::vector<bool>& real = extent.rows.real(row_space(tap.id.tap));
+  const std::size_t count = tap.rows.empty() ? real.size() : tap.rows.size();
   const std::size_t width = count == 0 ? 0 : tap.values.size() / count;
   TapRows rows;
   for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t token = tap.rows.empty() ? i : std::size_t(tap.rows[i]);
-    if (token < extent.real.size() && extent.real[token])
-      rows[std::int64_t(token)] = std::span(tap.values).subspan(i * width, width);
+    const std::size_t row = tap.rows.empty() ? i : std::size_t(tap.rows[i]);
+    if (row < real.size() && real[row]) rows[std::int64_t(row)] = std::span(tap.values).subspan(i * width, width);
   }
   return rows;
 }
@@ -101,16 +110,18 @@ bool passes(const TapRows& expected, const TapRows& actual, bool& seen) {
 class CaseCheck {
  public:
   CaseCheck(const Plan& plan, const GoldenCase& golden)
-      : plan_(plan), golden_(golden), extent_(extent_of(golden)), at_("/cases/" + golden.name) {}
+      : plan_(plan), golden_(golden), extent_(extent_of(plan, golden)), at_("/cases/" + golden.name) {}
 
   std::vector<Finding> run() {
     if (golden_.what.empty()) found("@what", "is empty");
     paths();
     mask();
+    media();
     for (const TapId id : all_taps(plan_))
       if (const GoldenTap* tap = find(golden_, id); tap != nullptr)
         check(*tap);
-      else if (has(kInEveryCase, id.tap))
+      else if (has(kInEveryCase, id.tap) ||
+               (has(kInEveryCaseWithMedia, id.tap) && extent_.rows.count(row_space(id.tap)) > 0))
         found("/taps/" + id.name(), "is missing");
     for (const GoldenTap& tap : golden_.taps)
       if (!exists(plan_, tap.id)) found("/taps/" + tap.id.name(), "is no tap of this model");
@@ -144,13 +155,39 @@ class CaseCheck {
       found("/inputs/attention_mask", "holds values other than 0 and 1");
   }
 
+  /// As many soft tokens as places for them, and pixels and sound that are numbers.
+  void media() {
+    for (const auto& [name, tensor] : golden_.inputs)
+      if (tensor.dtype != Dtype::i64)
+        if (const auto values = tensor.floats();
+            !values || std::any_of(values->begin(), values->end(), [](float v) { return !std::isfinite(v); }))
+          found("/inputs/" + name, "is not finite");
+    if (const auto rows = media_rows(plan_, golden_.inputs); !rows) found("/inputs", rows.error().message());
+    places(RowSpace::vision_soft, {plan_.placeholders.image, plan_.placeholders.video});
+    places(RowSpace::audio_soft, {plan_.placeholders.audio});
+  }
+
+  void places(RowSpace space, std::initializer_list<std::optional<std::int64_t>> ids) {
+    const std::int64_t made = extent_.rows.count(space);
+    if (made == 0) return;  // such rows keep the pad's embedding
+    std::int64_t there = 0;
+    for (const auto& id : ids)
+      if (id) there += std::count(extent_.ids.begin(), extent_.ids.end(), *id);
+    if (there != made)
+      found("/inputs/input_ids", "has " + std::to_string(there) + " places for " + std::to_string(made) +
+                                     " soft tokens of " + (space == RowSpace::vision_soft ? "pictures" : "sound"));
+  }
+
   void check(const GoldenTap& tap) {
     const std::string part = "/taps/" + tap.id.name();
     std::vector<std::int64_t> expected = row_shape(plan_, tap.id);
-    if (tap.rows.empty())
+    const RowSpace space = row_space(tap.id.tap);
+    if (!tap.rows.empty())
+      expected.insert(expected.begin(), std::int64_t(tap.rows.size()));
+    else if (space == RowSpace::tokens)
       expected.insert(expected.begin(), {extent_.batch, extent_.tokens});
     else
-      expected.insert(expected.begin(), std::int64_t(tap.rows.size()));
+      expected.insert(expected.begin(), extent_.rows.count(space));
     if (tap.shape != expected) {
       found(part, "has shape " + shape_text(tap.shape) + ", expected " + shape_text(expected));
       return;
@@ -164,6 +201,8 @@ class CaseCheck {
       found(part, "keeps no real row");
       return;
     }
+    if (space != RowSpace::tokens && !tap.rows.empty() && rows.size() != tap.rows.size())
+      found(part + "@rows", "holds padding");
     for (const auto& [token, row] : rows)
       if (std::any_of(row.begin(), row.end(), [](float v) { return !std::isfinite(v); })) {
         found(part, "is not finite in row " + std::to_string(token));
@@ -259,6 +298,18 @@ std::vector<TapId> inputs_of(const Plan& plan, TapId id) {
   return inputs;
 }
 
+/// Whether some case keeps every real row of a tap that teacher forcing starts from; true for other taps.
+bool kept_whole(std::span<const GoldenCase> cases, std::span<const Extent> extents, TapId id) {
+  if (!has(kForTeacherForcing, id.tap) && !has(kForTeacherForcingTowers, id.tap)) return true;
+  for (std::size_t i = 0; i < cases.size(); ++i)
+    if (const GoldenTap* tap = find(cases[i], id);
+        tap != nullptr &&
+        (tap->rows.empty() || (has(kForTeacherForcingTowers, id.tap) &&
+                               std::ssize(tap->rows) == extents[i].rows.real_count(row_space(id.tap)))))
+      return true;
+  return false;
+}
+
 /// Whether the judge could tell tap `a` from tap `b` in some case; nothing where they cannot be compared.
 std::optional<bool> told_apart(std::span<const GoldenCase> cases, std::span<const Extent> extents, TapId a, TapId b) {
   bool seen = false;
@@ -277,14 +328,11 @@ std::vector<Finding> check_case(const Plan& plan, const GoldenCase& golden) { re
 std::vector<Finding> check_cases(const Plan& plan, std::span<const GoldenCase> cases) {
   std::vector<Finding> findings;
   std::vector<Extent> extents;
-  for (const GoldenCase& golden : cases) extents.push_back(extent_of(golden));
+  for (const GoldenCase& golden : cases) extents.push_back(extent_of(plan, golden));
   for (const TapId id : all_taps(plan)) {
     if (std::none_of(cases.begin(), cases.end(), [&](const GoldenCase& golden) { return find(golden, id) != nullptr; }))
       findings.push_back({id.name(), "is in no case"});
-    else if (has(kForTeacherForcing, id.tap) && std::none_of(cases.begin(), cases.end(), [&](const GoldenCase& golden) {
-               const GoldenTap* tap = find(golden, id);
-               return tap != nullptr && tap->rows.empty();
-             }))
+    else if (!kept_whole(cases, extents, id))
       findings.push_back({id.name(), "keeps all rows in no case: its layer could not be teacher-forced"});
     for (const TapId input : inputs_of(plan, id))
       if (told_apart(cases, extents, id, input) == false)

@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "golden/hdf5.h"
+#include "golden/read.h"
+#include "golden/store_towers.h"
 
 namespace assay {
 namespace {
@@ -12,26 +14,12 @@ namespace {
 constexpr std::int64_t kSchema = 1;
 constexpr std::int64_t kMaxBytes = std::int64_t{1} << 30U;  // read from one golden in one go
 constexpr std::int64_t kMaxLayers = 512;
-constexpr std::int64_t kMost = 1 << 24;  // no width, vocabulary or window of any model comes near
+constexpr std::int64_t kMost = kMostOfAFact;
 
 std::string layer_name(std::int64_t layer) {
   const std::string number = std::to_string(layer);
   return "layer." + std::string(number.size() < 2 ? "0" : "") + number;
 }
-
-/// Sets a field, or hands the error up.
-#define ASSAY_READ_INT(field, object, name, low, high)                                          \
-  do {                                                                                          \
-    auto assay_read_ = (object).integer(name, low, high);                                       \
-    if (!assay_read_) return fail(std::move(assay_read_).error());                              \
-    (field) = static_cast<std::remove_reference_t<decltype(field)>>(*assay_read_); /* NOLINT */ \
-  } while (false)
-#define ASSAY_READ(field, expression)                              \
-  do {                                                             \
-    auto assay_read_ = (expression);                               \
-    if (!assay_read_) return fail(std::move(assay_read_).error()); \
-    (field) = *std::move(assay_read_);                             \
-  } while (false)
 
 Result<GoldenLayer> read_layer(const hdf5::Group& plan, std::int64_t index) {
   ASSAY_TRY(group, plan.group(layer_name(index)));
@@ -78,12 +66,15 @@ Result<GoldenInfo> read_info(const hdf5::Group& root) {
   ASSAY_READ(info.rms_norm_eps, plan.number("rms_norm_eps"));
   ASSAY_READ(info.blocks, plan.text("blocks"));
   ASSAY_TRY(members, plan.names());
-  if (std::ssize(members) != layers)
-    return plan.wrong("", std::to_string(layers) + " layers", std::to_string(members.size()));
+  const std::int64_t found =
+      std::count_if(members.begin(), members.end(), [](const std::string& name) { return name.starts_with("layer."); });
+  if (found != layers) return plan.wrong("", std::to_string(layers) + " layers", std::to_string(found));
   for (std::int64_t i = 0; i < layers; ++i) {
     ASSAY_TRY(layer, read_layer(plan, i));
     info.layers.push_back(std::move(layer));
   }
+  if (plan.has("vision")) ASSAY_READ(info.vision, read_vision(plan));
+  if (plan.has("audio")) ASSAY_READ(info.audio, read_audio(plan));
   ASSAY_TRY(cases, root.group("cases"));
   ASSAY_READ(info.cases, cases.names());
   if (info.cases.empty()) return cases.wrong("", "cases", "none");
@@ -117,10 +108,35 @@ Result<Tensor> read_tensor(const hdf5::Dataset& dataset) {
   return Tensor::own(dataset.shape(), std::move(values));
 }
 
-Result<GoldenTap> read_tap(const hdf5::Group& taps, const std::string& name, int layers, std::int64_t batch,
-                           std::int64_t tokens) {
+/// How many layers the part of a tap has.
+int layers_of(const GoldenInfo& info, TapId id) {
+  switch (part_of(id.tap)) {
+    case TapPart::vision: return info.vision ? info.vision->layers : 0;
+    case TapPart::audio: return info.audio ? info.audio->layers : 0;
+    default: return int(info.layers.size());
+  }
+}
+
+/// All rows of a tap that names none: [B, T, ...] of tokens, [S, ...] of soft tokens. Other taps of towers always do.
+Result<void> check_all_rows(const hdf5::Dataset& dataset, const GoldenTap& tap, const CaseRows& rows) {
+  const RowSpace space = row_space(tap.id.tap);
+  std::vector<std::int64_t> expected{rows.batch(), rows.tokens()};
+  if (space == RowSpace::vision_soft || space == RowSpace::audio_soft)
+    expected = {rows.count(space)};
+  else if (space != RowSpace::tokens)
+    return dataset.wrong("@rows", "the rows that are kept", "none");
+  if (tap.shape.size() > expected.size() && std::equal(expected.begin(), expected.end(), tap.shape.begin())) return {};
+  std::string text = shape_text(expected);
+  text.replace(text.size() - 1, 1, ", ...]");
+  return dataset.wrong("", std::move(text), shape_text(tap.shape));
+}
+
+Result<GoldenTap> read_tap(const hdf5::Group& taps, const std::string& name, const GoldenInfo& info,
+                           const CaseRows& rows) {
   const auto id = TapId::parse(name);
-  if (!id || id->layer >= layers || id->name() != name) return taps.wrong("/" + name, "a name of the tap table", name);
+  const int layers = int(info.layers.size());
+  if (!id || id->layer >= layers_of(info, *id) || id->name() != name)
+    return taps.wrong("/" + name, "a name of the tap table", name);
   ASSAY_TRY(dataset, taps.dataset(name));
   GoldenTap tap{.id = *id, .shape = dataset.shape(), .rows = {}, .values = {}};
   const std::int64_t order = tap.id.order(layers);
@@ -134,21 +150,20 @@ Result<GoldenTap> read_tap(const hdf5::Group& taps, const std::string& name, int
   }
   if (tap.id.tap == Tap::router_topk) ASSAY_READ(tap.margin, magnitude(dataset, "margin", true));
 
-  const std::string values_a_row = ", ...]";
+  const std::int64_t count = rows.count(row_space(tap.id.tap));
   if (dataset.has_attribute("rows")) {
     ASSAY_READ(tap.rows, dataset.integers("rows"));
     std::int64_t least = 0;
     for (const std::int64_t row : tap.rows) {
-      if (row < least || row >= batch * tokens)
-        return dataset.wrong("@rows", "ascending rows below " + std::to_string(batch * tokens), std::to_string(row));
+      if (row < least || row >= count)
+        return dataset.wrong("@rows", "ascending rows below " + std::to_string(count), std::to_string(row));
       least = row + 1;
     }
     if (tap.rows.empty()) return dataset.wrong("@rows", "at least one row", "none");
     if (tap.shape.size() < 2 || tap.shape[0] != std::ssize(tap.rows))
-      return dataset.wrong("", "[" + std::to_string(tap.rows.size()) + values_a_row, shape_text(tap.shape));
-  } else if (tap.shape.size() < 3 || tap.shape[0] != batch || tap.shape[1] != tokens) {
-    return dataset.wrong("", "[" + std::to_string(batch) + ", " + std::to_string(tokens) + values_a_row,
-                         shape_text(tap.shape));
+      return dataset.wrong("", "[" + std::to_string(tap.rows.size()) + ", ...]", shape_text(tap.shape));
+  } else {
+    ASSAY_CHECK(check_all_rows(dataset, tap, rows));
   }
   ASSAY_READ(tap.values, dataset.floats());
   return tap;
@@ -192,18 +207,19 @@ Result<GoldenCase> read_case(const hdf5::Group& group, std::string_view name, co
   if (ids == nullptr) return inputs.wrong("/input_ids", "a dataset", "none");
   if (ids->dtype != Dtype::i64 || ids->shape.size() != 2 || ids->elements() < 1)
     return inputs.wrong("/input_ids", "integers [B, T]", shape_text(ids->shape));
-  const std::int64_t batch = ids->shape[0], tokens = ids->shape[1];
+  const auto rows = CaseRows::of(found.inputs, soft_tokens(info));
+  if (!rows) return inputs.wrong("/" + rows.error().where, rows.error().expected, rows.error().found);
 
   ASSAY_TRY(taps, group.group("taps"));
   ASSAY_TRY(tap_names, taps.names());
   const int layers = int(info.layers.size());
   for (const std::string& tap_name : tap_names) {
-    ASSAY_TRY(tap, read_tap(taps, tap_name, layers, batch, tokens));
+    ASSAY_TRY(tap, read_tap(taps, tap_name, info, *rows));
     found.taps.push_back(std::move(tap));
   }
   std::sort(found.taps.begin(), found.taps.end(),
             [&](const GoldenTap& a, const GoldenTap& b) { return a.id.order(layers) < b.id.order(layers); });
-  if (group.has("outputs")) ASSAY_CHECK(read_outputs(group, batch, info.vocab, found));
+  if (group.has("outputs")) ASSAY_CHECK(read_outputs(group, rows->batch(), info.vocab, found));
   return found;
 }
 

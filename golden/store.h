@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 
 #include "base/result.h"
 #include "engine/taps.h"
+#include "golden/rows.h"
 #include "model/tensor.h"
 
 namespace assay {
@@ -20,8 +22,10 @@ namespace assay {
 /// A stored tap of one case.
 struct GoldenTap {
   TapId id;
-  std::vector<std::int64_t> shape;  ///< [B, T, ...] or, with rows, [rows, ...]
-  std::vector<std::int64_t> rows;   ///< flat token rows b * T + t that are kept, ascending; empty = all
+  std::vector<std::int64_t> shape;  ///< [B, T, ...] or, with rows, [rows, ...]; soft tokens [S, ...]
+  /// Flat rows that are kept, ascending: tokens b * T + t; in a tower n * L + i, images before frames of videos, none
+  /// of them padding. Empty = all.
+  std::vector<std::int64_t> rows;
   /// How far transformers moves from itself: in other orders of summation, the most of it over rtol * |value|, and in
   /// bf16. NaN where bf16 was not measured: no tolerance made of it is ever met.
   double noise_fp32 = 0, noise_excess = 0, noise_bf16 = 0, noise_bf16_rms = 0;
@@ -51,6 +55,29 @@ struct GoldenLayer {
   std::vector<float> inv_freq;
 };
 
+/// What transformers resolved for pictures: a tower, or the embedder of unified models, which has no layers.
+struct GoldenVision {
+  bool embedder = false;
+  int hidden = 0, patch_values = 0, positions = 0, pool = 1;
+  double eps = 0, layer_norm_eps = 0;  ///< of RMS norms; of the embedder's LayerNorms
+  bool standardize = false;
+  int layers = 0, heads = 0, kv_heads = 0, head_dim = 0, ffn_width = 0;
+  bool clipped = false;
+  std::vector<float> inv_freq;
+};
+
+/// The same for sound.
+struct GoldenAudio {
+  bool embedder = false;
+  int features = 0;  ///< samples of a raw frame; 0 in a tower, whose config does not say how many mel bins there are
+  int channels[2] = {0, 0}, frequencies = 0;
+  int hidden = 0, output = 0;
+  double eps = 0;  ///< of LayerNorms and of the projector
+  int layers = 0, heads = 0, head_dim = 0, chunk = 0, past = 0, future = 0, ffn_width = 0, kernel = 0;
+  double logit_cap = 0, invalid_logit = 0, residual_weight = 0, clamp = 0, layer_eps = 0, conv_eps = 0;
+  bool clipped = false;
+};
+
 struct GoldenInfo {
   int schema = 0;
   std::string variant, transformers, torch, attn_implementation, dtype, checkpoint_sha256, generator_sha256;
@@ -59,8 +86,13 @@ struct GoldenInfo {
   double softcap = 0, rms_norm_eps = 0;
   std::string blocks;
   std::vector<GoldenLayer> layers;
+  std::optional<GoldenVision> vision;
+  std::optional<GoldenAudio> audio;
   std::vector<std::string> cases;  ///< names, sorted
 };
+
+/// How this checkpoint makes soft tokens, for CaseRows::of.
+SoftTokens soft_tokens(const GoldenInfo& info);
 
 /// A golden in the repository: golden/data/NAME/{checkpoint/, golden.h5}.
 struct GoldenEntry {

@@ -21,7 +21,7 @@ def main():
     verb.add_argument("--only", help="names, comma-separated: " + ",".join(SPECS))
     verb.add_argument("--out", default=str(DATA), help="where to (default: golden/data)")
     verb.add_argument("--no-expose", action="store_true", help="skip the slow check that each parameter shows")
-    verb = verbs.add_parser("model", help="a golden of any Gemma 4 checkpoint's text decoder")
+    verb = verbs.add_parser("model", help="a golden of any Gemma 4 checkpoint")
     verb.add_argument("--model", required=True, help="a checkpoint directory")
     verb.add_argument("--inputs", required=True, help=".h5 or .json with cases of forward arguments")
     verb.add_argument("--out", required=True, help="the golden to write")

@@ -1,4 +1,4 @@
-"""A golden of any checkpoint's text decoder for given inputs: the verb `model`. No redrawing: it records what is."""
+"""A golden of any checkpoint for given inputs: the verb `model`. No redrawing: it records what is."""
 
 import json
 from pathlib import Path
@@ -9,24 +9,32 @@ import torch
 from . import golden
 from .load import model_type, open_model
 from .measure import Measured
+from .rows import FLOATS
+
+
+def _argument(name, values):
+    """A tensor as forward() wants it: pixels and sound float32, the mask of sound bool, all else int64."""
+    if name in FLOATS:
+        return values.float()
+    return values.bool() if name == "input_features_mask" else values.long()
 
 
 def read_cases(path):
-    """{case: {argument: int64 tensor}} of a .json, or of a .h5 with /cases/NAME/inputs or one plain group of datasets."""
+    """{case: {argument: tensor}} of a .json, or of a .h5 with /cases/NAME/inputs or one plain group of datasets."""
     path = Path(path)
     if path.suffix == ".json":
         raw = json.loads(path.read_text())
-        return {case: {k: torch.tensor(v, dtype=torch.long) for k, v in args.items()} for case, args in raw.items()}
+        return {case: {k: _argument(k, torch.tensor(v)) for k, v in args.items()} for case, args in raw.items()}
     with h5py.File(path) as file:
         groups = {name: g["inputs"] for name, g in file["cases"].items()} if "cases" in file else {path.stem: file}
-        return {name: {k: torch.from_numpy(d[()]).long() for k, d in g.items() if isinstance(d, h5py.Dataset)}
+        return {name: {k: _argument(k, torch.from_numpy(d[()])) for k, d in g.items() if isinstance(d, h5py.Dataset)}
                 for name, g in groups.items()}
 
 
 def golden_of(directory, inputs, out, generate):
     """Writes the golden; prints each case's noise, which tells how much the judge may trust a difference.
 
-    Floating inputs (pixels, audio) are not taken: this is the text decoder, in fp32 and eager.
+    Pixels and sound as transformers' processors return them; in fp32 and eager.
     """
     model, model_bf16 = open_model(directory), open_model(directory, torch.bfloat16)
     measured = []

@@ -67,6 +67,7 @@ def left_padded(rows, pad, types=None):
 
 
 def _case(what, inputs, generate=4, keep=None, **more):
+    """A case: what it shows, its paths, inputs, tokens to generate and rows to keep."""
     paths = "batched" if inputs["input_ids"].shape[0] > 1 else B1
     return {"what": what, "paths": paths, "inputs": inputs, "generate": generate, "keep": keep or [], **more}
 
@@ -221,6 +222,9 @@ def names(spec):
     causal = spec["text"].get("use_bidirectional_attention") != "vision"
     if spec["set"] == "blocks":
         return ["short", "beyond-window", "padded-batch"] + ([] if causal else ["block-of-text"])
+    if spec["set"] == "media":
+        from . import cases_media
+        return ["short", *cases_media.names(spec)]
     if spec["set"] == "tails":
         return TEXT + (["image-causal", "video-and-audio"] if causal else BLOCKS)
     if spec["set"] == "options":
@@ -233,4 +237,7 @@ def names(spec):
 
 def make(name, spec, case, attempt):
     """One case of a golden: what, paths, inputs (tensors), generate (tokens), keep (rows), and what it must show."""
+    if spec["set"] == "media" and case != "short":
+        from . import cases_media
+        return cases_media.make(name, spec, case, attempt)
     return MAKERS[case](Tokens(name, spec, case, attempt))

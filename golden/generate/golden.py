@@ -9,9 +9,10 @@ import numpy as np
 import torch
 import transformers
 
-from . import plan
+from . import plan, plan_towers
 from .digest import checkpoint_digest, generator_digest
 from .load import text_config, text_model
+from .rows import SOFT, pieces
 from .taps import orders
 
 SCHEMA = 1
@@ -23,21 +24,42 @@ FEW_TAPS = ("padded-batch", "one-token", "at-window-plus-one", "edge-tokens", "f
             "image-causal", "image-longer-than-window", "video-and-audio", "padded-batch-image", "packed",
             "mask-without-positions", "one-row-of-positions", "hole-in-mask")
 FEW = ("embed", "ple", "attn.q_rope", "attn.ctx", "router.topk", "out", "norm", "logits")
+FEW_OF_TOWERS = ("patch_embed", "attn.q_rope", "attn.ctx", "subsample", "attn", "out", "encoded", *SOFT)
 ALL_CONTEXT = ("block-of-text", "video-and-audio")  # masks differ row by row there, and attn.ctx is where that first shows
 
 
 def _short_name(tap):
-    return tap.split(".", 3)[3] if tap.startswith("text.layer.") else tap.split(".", 1)[1]
+    return tap.split(".", 3)[3] if tap.split(".")[1] == "layer" else tap.split(".", 1)[1]
 
 
 def is_kept(case, tap):
     """Whether a golden holds this tap of this case at all."""
+    tower = tap.split(".")[0]
+    if tower != "text":
+        return case.get("everything", False) or case.get("tower") == tower or _short_name(tap) in FEW_OF_TOWERS
     few = case["name"] in FEW_TAPS or case.get("few", False)
     return not few or case.get("everything", False) or _short_name(tap) in FEW
 
 
+def _kept_of_tower(case, real, tap):
+    """All real rows in the case that shows the whole tower, else the first, middle and last of each picture or clip."""
+    if tap.endswith(SOFT):
+        return None
+    rows = []
+    for start, length in pieces(case["inputs"], tap):
+        own = [r for r in range(start, start + length) if real[0, r]]
+        whole = case.get("everything") or case.get("tower") == tap.split(".")[0]
+        rows += own if whole or len(own) < 4 else [own[0], own[len(own) // 2], own[-1]]
+    return rows
+
+
 def kept_rows(case, real, tap, hidden):
-    """Flat rows b*T+t that are kept of a tap, ascending; None for all of them. real: [B,T] bool, rows not padding."""
+    """Flat rows that are kept of a tap, ascending; None for all of them.
+
+    real: [B,T] bool, rows that are not padding; rows are b*T+t, or n*L+i in a tower.
+    """
+    if not tap.startswith("text."):
+        return _kept_of_tower(case, real, tap)
     batch, length = real.shape
     everything = _short_name(tap) in ALL_ROWS or (_short_name(tap) == "attn.ctx" and case["name"] in ALL_CONTEXT)
     if case.get("everything"):
@@ -77,16 +99,19 @@ def write_case(cases, measured, layers, hidden):
     group.attrs["what"], group.attrs["paths"] = case["what"], case["paths"]
     inputs = group.create_group("inputs")
     for name in sorted(measured.inputs):
-        _dataset(inputs, name, measured.inputs[name].numpy().astype(np.int64))
+        values = measured.inputs[name]
+        _dataset(inputs, name, values.numpy().astype(np.float32 if values.is_floating_point() else np.int64))
     taps = group.create_group("taps")
     for name in sorted(measured.taps, key=order.__getitem__):
         if not is_kept(case, name):
             continue
         # Rows of padding mean nothing; as zeros they take no room.
-        tensor, rows = measured.taps[name].clone(), kept_rows(case, measured.real, name, hidden)
-        tensor[~measured.real] = 0
+        real = measured.rows_of(name)
+        tensor, rows = measured.taps[name].clone(), kept_rows(case, real, name, hidden)
+        tensor[~real] = 0
         flat = tensor.reshape(-1, *tensor.shape[2:])
-        dataset = _dataset(taps, name, (tensor if rows is None else flat[rows]).numpy().astype(np.float32))
+        whole = tensor if name.startswith("text.") else flat
+        dataset = _dataset(taps, name, (whole if rows is None else flat[rows]).numpy().astype(np.float32))
         dataset.attrs["order"] = np.int64(order[name])
         if rows is not None:
             dataset.attrs["rows"] = np.array(rows, dtype=np.int64)
@@ -117,6 +142,12 @@ def write_plan(file, model):
         for key, value in attrs.items():
             layer.attrs[key] = value
         layer.create_dataset("inv_freq", data=inv_freq.numpy(), track_times=False)
+    for tower, attrs, arrays in plan_towers.towers(model):
+        part = group.create_group(tower)
+        for key, value in attrs.items():
+            part.attrs[key] = value
+        for key, value in arrays.items():
+            part.create_dataset(key, data=value.numpy(), track_times=False)
 
 
 def write(path, model, checkpoint, measured, variant, seed):

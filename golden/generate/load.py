@@ -1,5 +1,7 @@
 """Opens a checkpoint directory in transformers and finds its text decoder. Not here: drawing one (weights.py)."""
 
+import contextlib
+import functools
 import json
 from pathlib import Path
 
@@ -55,3 +57,34 @@ def text_model(model):
 def text_config(model):
     """The text config that the decoder's modules read."""
     return text_model(model).config
+
+
+def vision_tower(model):
+    """The vision tower, or None: unified models have an embedder instead."""
+    return getattr(model.model, "vision_tower", None)
+
+
+def audio_tower(model):
+    """The audio tower, or None."""
+    return getattr(model.model, "audio_tower", None)
+
+
+@contextlib.contextmanager
+def _frames_known(model, frames):
+    """Hands num_frames_per_video to get_video_features, which forward() of 5.22.2 forgets and 5.23.0 does."""
+    inner = model.model
+    inner.get_video_features = functools.partial(inner.get_video_features, num_frames_per_video=frames)
+    try:
+        yield
+    finally:
+        del inner.get_video_features
+
+
+def run(model, inputs, **more):
+    """model(**inputs), with video too."""
+    if "pixel_values_videos" not in inputs:
+        return model(**inputs, **more)
+    rest = dict(inputs)
+    frames = rest.pop("num_frames_per_video", torch.tensor([len(inputs["pixel_values_videos"])]))
+    with _frames_known(model, frames):
+        return model(**rest, **more)

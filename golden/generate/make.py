@@ -11,8 +11,9 @@ from transformers import DynamicCache
 
 from . import cases, golden, weights
 from .digest import file_digest
-from .load import open_model, text_config
+from .load import open_model, run, text_config
 from .measure import ATOL, RTOL, Measured
+from .rows import MEDIA
 from .specs import SPECS
 
 ATTEMPTS = 300
@@ -51,19 +52,20 @@ def measure_case(name, spec, case_name, models):
 def check_paths(measured, model):
     """A cached forward, whole or in pieces, must give the golden's logits: every path of a case answers to one golden.
 
-    Pieces only where no block can be cut; their length 3 divides no window.
+    Pieces only where no block can be cut, and no media, which transformers takes whole; their length 3 divides no window.
     """
     inputs, taps, paths = measured.inputs, measured.taps, measured.case["paths"].split(",")
     rows = inputs["input_ids"].shape[1]
     pieces = [rows] if {"prefill", "batched"} & set(paths) else []
-    if "chunked" in paths and "mm_token_type_ids" not in inputs:
+    if "chunked" in paths and not {"mm_token_type_ids", *MEDIA} & set(inputs):
         pieces += [3, 1]
     for piece in pieces:
         cache = DynamicCache(config=text_config(model))
         logits = []
         for at in range(0, rows, piece):
-            part = {k: v[:, :at + piece] if k == "attention_mask" else v[:, at:at + piece] for k, v in inputs.items()}
-            logits.append(model(**part, past_key_values=cache, use_cache=True).logits)
+            part = {k: v if k in MEDIA else v[:, :at + piece] if k == "attention_mask" else v[:, at:at + piece]
+                    for k, v in inputs.items()}
+            logits.append(run(model, part, past_key_values=cache, use_cache=True).logits)
         golden = taps["text.logits"][measured.real]
         off = (torch.cat(logits, dim=1)[measured.real] - golden).abs() - RTOL * golden.abs()
         assert off.max().item() <= ATOL, f"{measured.case['name']}: pieces of {piece} are off by {off.max():.1e}"

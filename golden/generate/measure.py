@@ -4,30 +4,27 @@ import torch
 from transformers import DynamicCache
 
 from . import noise
-from .load import text_config
+from .load import run, text_config
 from .record import record
+from .rows import real_rows
 
 ATOL, RTOL = 5e-5, 1e-5  # the judge's bar for fp32 engines
 ROOM = 10  # a discrete choice must be this many times its noise away from another
 DISCRETE = "router.topk"
 
 
-def real_rows(inputs):
-    """[B,T] bool: rows that are not padding."""
-    return inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).bool()
-
-
 def greedy(model, inputs, steps):
     """Greedy ids [B,steps] with a DynamicCache and no stop token, the logits [B,steps,V] that each was chosen from, and the
     smallest gap between a step's top two logits.
 
-    Positions go on from each row's last; new rows are text, so types are given for the prompt only, as generate() does.
+    Positions go on from each row's last; new rows are text, so types and media are given with the prompt only, as
+    generate() does.
     """
     cache = DynamicCache(config=text_config(model))
     step, ids, seen, gap = dict(inputs), [], [], float("inf")
     position = inputs["position_ids"][:, -1:] if "position_ids" in inputs else None
     for _ in range(steps):
-        logits = model(**step, past_key_values=cache, use_cache=True).logits[:, -1].float()
+        logits = run(model, step, past_key_values=cache, use_cache=True).logits[:, -1].float()
         top = logits.topk(2, dim=-1).values
         gap = min(gap, (top[:, 0] - top[:, 1]).min().item())
         ids.append(logits.argmax(-1))
@@ -45,7 +42,7 @@ def greedy(model, inputs, steps):
 class Measured:
     """A case with everything that its golden needs.
 
-    taps: name -> fp32 [B,T,...]; moved: name -> dict of noise_fp32, noise_excess, noise_bf16, noise_bf16_rms;
+    taps: name -> fp32 [B,T,...], of towers [1,rows,...]; moved: name -> dict of noise_fp32, noise_excess, noise_bf16, noise_bf16_rms;
     margins: router.topk name -> [B,T] gap between the last chosen and the first unchosen probability.
     """
 
@@ -60,19 +57,25 @@ class Measured:
         self.moved = {name: {"noise_fp32": 0.0, "noise_excess": 0.0} for name in self.taps}
         self.worst = {}  # variant -> largest excess
 
+    def rows_of(self, name):
+        """[B,T] bool: rows of a tap that are not padding."""
+        return real_rows(self.inputs, name, self.taps[name])
+
     def measure_noise(self, model, model_bf16):
         """Fills `moved`; the dear part, so a draw that is dull is refused before it."""
         for variant, other in noise.fp32_variants(model, self.inputs):
             self.worst[variant] = max(self._moved(name, other[name]) for name in self.taps)
         other = noise.bf16_taps(model_bf16, self.inputs, self.chosen)
         for name, golden in self.taps.items():
-            change = other[name][self.real] - golden[self.real]
+            real = self.rows_of(name)
+            change = other[name][real] - golden[real]
             self.moved[name]["noise_bf16"] = change.abs().max().item()
             self.moved[name]["noise_bf16_rms"] = change.pow(2).mean().sqrt().item()
 
     def _moved(self, name, other):
-        golden = self.taps[name][self.real]
-        change = (other[self.real] - golden).abs()
+        real = self.rows_of(name)
+        golden = self.taps[name][real]
+        change = (other[real] - golden).abs()
         entry = self.moved[name]
         entry["noise_fp32"] = max(entry["noise_fp32"], change.max().item())
         excess = (change - RTOL * golden.abs()).max().item()

@@ -7,7 +7,7 @@ import contextlib
 
 import torch
 
-from .load import text_config, text_model
+from .load import audio_tower, text_config, text_model, vision_tower
 from .record import record
 
 SEEDS = 5
@@ -15,7 +15,10 @@ SEEDS = 5
 
 @contextlib.contextmanager
 def permuted(model, seed):
-    """Every sum over features runs in another order: Linears (experts' and head's too), QK^T, and the norms' means."""
+    """Every sum over features runs in another order: Linears (experts' and head's too), QK^T, and the norms' means.
+
+    In the towers also convolutions, layer norms, the sums of softmax and the products written `@`.
+    """
     generator = torch.Generator().manual_seed(7919 * (seed + 1))
     functional, orders = torch.nn.functional, {}
 
@@ -41,22 +44,69 @@ def permuted(model, seed):
         squares = x[..., order(x.shape[-1])].pow(2).mean(-1, keepdim=True) + self.eps
         return x * torch.pow(squares, -0.5)
 
-    functional.linear, torch.matmul, norm_class._norm = permuted_linear, permuted_matmul, permuted_norm
+    changes = {(functional, "linear"): permuted_linear, (torch, "matmul"): permuted_matmul,
+               (norm_class, "_norm"): permuted_norm}
+    if hasattr(model.model, "embed_vision"):
+        changes |= _of_towers(order, permuted_linear)
+    old = {(owner, name): getattr(owner, name) for owner, name in changes}
+    for (owner, name), value in changes.items():
+        setattr(owner, name, value)
     try:
         yield
     finally:
-        functional.linear, torch.matmul, norm_class._norm = linear, matmul, norm
+        for (owner, name), value in old.items():
+            setattr(owner, name, value)
+
+
+def _of_towers(order, linear):
+    """What only towers use: (owner, name) -> the same function with its sums in another order."""
+    functional = torch.nn.functional
+    softmax, product = functional.softmax, torch.Tensor.__matmul__
+
+    def permuted_product(a, b):
+        p = order(a.shape[-1])
+        return product(a[..., p], b[..., p, :])
+
+    def permuted_softmax(x, dim=None, dtype=None, **rest):
+        p = order(x.shape[-1])
+        return softmax(x[..., p], dim=dim, dtype=dtype, **rest)[..., p.argsort()]
+
+    def permuted_layer_norm(x, shape, weight=None, bias=None, eps=1e-5):
+        p = order(x.shape[-1])
+        centred = x - x[..., p].mean(-1, keepdim=True)
+        y = centred * torch.rsqrt(centred[..., p].pow(2).mean(-1, keepdim=True) + eps)
+        y = y if weight is None else y * weight
+        return y if bias is None else y + bias
+
+    def conv2d(x, weight, bias, stride, padding, dilation, groups):
+        assert bias is None and groups == 1
+        columns = functional.unfold(x, weight.shape[2:], dilation=dilation, padding=padding, stride=stride)
+        high = (x.shape[2] + 2 * padding[0] - dilation[0] * (weight.shape[2] - 1) - 1) // stride[0] + 1
+        out = linear(columns.transpose(1, 2), weight.flatten(1)).transpose(1, 2)
+        return out.reshape(*out.shape[:2], high, -1)
+
+    def conv1d(x, weight, bias, stride, padding, dilation, groups):
+        assert bias is None and groups == x.shape[1] and tuple(padding) == (0,)
+        windows = x.unfold(2, weight.shape[2], stride[0])
+        p = order(weight.shape[2])
+        return (windows[..., p] * weight[None][..., p]).sum(-1)
+
+    return {(torch.Tensor, "__matmul__"): permuted_product, (functional, "softmax"): permuted_softmax,
+            (functional, "layer_norm"): permuted_layer_norm, (functional, "conv2d"): conv2d,
+            (functional, "conv1d"): conv1d}
 
 
 @contextlib.contextmanager
 def sdpa(model):
-    """torch's fused attention instead of the eager one."""
-    config = text_config(model)
-    config._attn_implementation = "sdpa"
+    """torch's fused attention instead of the eager one, but in the audio tower, which has none."""
+    configs = [text_config(model)] + ([vision_tower(model).config] if vision_tower(model) is not None else [])
+    for config in configs:
+        config._attn_implementation = "sdpa"
     try:
         yield
     finally:
-        config._attn_implementation = "eager"
+        for config in configs:
+            config._attn_implementation = "eager"
 
 
 @contextlib.contextmanager
@@ -77,11 +127,44 @@ def double_rope(model):
         angle = torch.cat((angle, angle), dim=-1)
         return angle.cos().to(x.dtype), angle.sin().to(x.dtype)
 
-    cls.forward = forward
+    with contextlib.ExitStack() as stack:
+        if vision_tower(model) is not None:
+            stack.enter_context(_double_axial(vision_tower(model).encoder.rotary_emb))
+        if audio_tower(model) is not None:
+            stack.enter_context(_double_relative(audio_tower(model).rel_pos_enc))
+        stack.callback(setattr, cls, "forward", original)
+        cls.forward = forward
+        yield
+
+
+@contextlib.contextmanager
+def _instead(cls, forward):
+    original, cls.forward = cls.forward, forward
     try:
         yield
     finally:
         cls.forward = original
+
+
+def _double_axial(rotary):
+    def forward(self, x, position_ids):
+        exact = self.config.rope_parameters["rope_theta"]**-(torch.arange(len(self.inv_freq)).double() / len(self.inv_freq))
+        assert torch.allclose(exact.float(), self.inv_freq, rtol=1e-5), "not an axial RoPE"
+        angle = position_ids[..., None].double() * exact
+        return tuple(self.recomposition_frequencies(f(angle)).to(x.dtype) for f in (torch.cos, torch.sin))
+
+    return _instead(type(rotary), forward)
+
+
+def _double_relative(encoding):
+    def forward(self, hidden_states):
+        half = self.hidden_size // 2
+        steps = 1e4**-(torch.arange(half).double() / max(half - 1, 1))
+        assert torch.allclose(steps.float(), self.inv_timescales.flatten(), rtol=1e-5), "not these timescales"
+        angle = torch.arange(self.context_size // 2, -1, -1).double()[:, None] * steps
+        return torch.cat([angle.sin(), angle.cos()], dim=-1)[None].to(hidden_states.dtype)
+
+    return _instead(type(encoding), forward)
 
 
 @contextlib.contextmanager

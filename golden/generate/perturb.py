@@ -10,44 +10,9 @@ import sys
 import torch
 from transformers import masking_utils
 
+from . import perturb_audio, perturb_vision
 from .load import text_config, text_model
-
-
-@contextlib.contextmanager
-def setting(*changes):
-    """Sets (object, attribute, value) triples and puts the old values back."""
-    old = [(o, a, getattr(o, a)) for o, a, _ in changes]
-    for o, a, v in changes:
-        setattr(o, a, v)
-    try:
-        yield
-    finally:
-        for o, a, v in reversed(old):
-            setattr(o, a, v)
-
-
-@contextlib.contextmanager
-def filled(*changes):
-    """Overwrites (tensor, values) in place and puts the old values back."""
-    old = [t.clone() for t, _ in changes]
-    for tensor, values in changes:
-        tensor.copy_(torch.as_tensor(values, dtype=tensor.dtype).expand_as(tensor))
-    try:
-        yield
-    finally:
-        for (tensor, _), values in zip(changes, old):
-            tensor.copy_(values)
-
-
-@contextlib.contextmanager
-def hooked(modules, hook, before=False):
-    """Registers one hook on several modules."""
-    handles = [m.register_forward_pre_hook(hook) if before else m.register_forward_hook(hook) for m in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+from .perturb_tools import filled, hooked, setting
 
 
 def _modules(model):
@@ -56,7 +21,7 @@ def _modules(model):
 
 
 def _norms(model):
-    return [m for m in model.modules() if type(m).__name__.endswith("RMSNorm")]
+    return [m for m in text_model(model).modules() if type(m).__name__.endswith("RMSNorm")]
 
 
 def numbers(model):
@@ -173,8 +138,9 @@ def masks(model):
     _, config, module, _ = _modules(model)
     if not hasattr(model.model, "language_model"):
         return
-    yield "placeholders looked up by their own id", setting(
-        (model.config, "image_token_id", -1), (model.config, "video_token_id", -1), (model.config, "audio_token_id", -1))
+    if getattr(model.model, "embed_vision", None) is None:
+        yield "placeholders looked up by their own id", setting(
+            (model.config, "image_token_id", -1), (model.config, "video_token_id", -1), (model.config, "audio_token_id", -1))
     if config.use_bidirectional_attention != "vision":
         yield "blocks see both ways", setting((config, "use_bidirectional_attention", "vision"))
         return
@@ -254,10 +220,16 @@ def kinds(model):
 
 def identity(key):
     """What a parameter is when a port forgets it."""
-    return 1.0 if "norm" in key or key.endswith(("layer_scalar", "scale")) else 0.0
+    last = key.split(".")[-1]
+    if last in ("input_min", "output_min", "input_max", "output_max"):
+        return float("-inf" if last.endswith("min") else "inf")
+    if last in ("bias", "std_bias", "per_dim_scale"):
+        return 0.0
+    return 1.0 if "norm" in key or "patch_ln" in key or key.endswith(("layer_scalar", "scale")) else 0.0
 
 
 def all_of(model):
     """Every perturbation of a model, as (name, context manager)."""
-    for group in (numbers, rope, values, pads, sharing, masks, experts, pad_rows, kinds):
+    for group in (numbers, rope, values, pads, sharing, masks, experts, pad_rows, kinds, perturb_vision.all_of,
+                  perturb_audio.all_of):
         yield from group(model)

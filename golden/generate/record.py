@@ -1,6 +1,7 @@
-"""Takes every tap out of one forward of transformers, by hooks. Not here: which rows are kept (golden.py).
+"""Takes every tap out of one forward of transformers, by hooks. Not here: which rows are kept (golden.py), the hooks of
+the towers (record_vision.py, record_audio.py).
 
-Shapes are those of the design: [B,T,...], heads before head_dim. The residual after the FFN has no module of its own; it
+Shapes are those of the design: [B,T,...], heads before head_dim; taps of towers [1,rows,...]. The residual after the FFN has no module of its own; it
 is the sum that Gemma4TextDecoderLayer forms, of the same two tensors in the same order.
 """
 
@@ -9,14 +10,16 @@ import sys
 
 import torch
 
-from .load import text_model
+from .load import run, text_model
+from .record_audio import hook_audio
+from .record_vision import hook_vision
 
 
 class Recorder:
     """Context manager: while it is open, `taps` fills with name -> tensor for the last forward."""
 
-    def __init__(self, model):
-        self.model, self.text = model, text_model(model)
+    def __init__(self, model, inputs):
+        self.model, self.text, self.inputs = model, text_model(model), inputs
         self.taps = {}
         self.experts_used = {}  # layer -> [B*T, k] indices, for forcing them elsewhere
         self.scores = {}  # layer -> attention weights, for the statistics of exposing
@@ -24,6 +27,8 @@ class Recorder:
         self._handles, self._stack = [], contextlib.ExitStack()
 
     def __enter__(self):
+        hook_vision(self)
+        hook_audio(self)
         for index, layer in enumerate(self.text.layers):
             self._hook_layer(index, layer)
         self._after(self.text.norm, "text.norm")
@@ -40,6 +45,19 @@ class Recorder:
 
     def _put(self, name, tensor):
         self.taps[name] = tensor.detach().float().clone()  # clone: the layer's tail multiplies in place
+
+    def after(self, module, hook):
+        """A forward hook that goes when the recorder does."""
+        self._handles.append(module.register_forward_hook(hook))
+
+    def before(self, module, hook, with_kwargs=False):
+        """The same, ahead of the module."""
+        self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=with_kwargs))
+
+    def replace(self, module, name, function):
+        """Puts a function in the place of a module's own until the recorder goes."""
+        self._stack.callback(setattr, module, name, getattr(module, name))
+        setattr(module, name, function)
 
     def _after(self, module, name):
         self._handles.append(module.register_forward_hook(lambda m, args, out: self._put(name, out)))
@@ -109,16 +127,17 @@ class Recorder:
 
         def rope(x, cos, sin, unsqueeze_dim=1):
             out = original(x, cos, sin, unsqueeze_dim=unsqueeze_dim)
+            if self._layer is None:  # the vision tower's, which shares the function
+                return out
             self._put(f"text.layer.{self._layer:02d}.attn.{'qk'[self._turned]}_rope", out)  # q is turned first, then k
             self._turned += 1
             return out
 
-        module.apply_rotary_pos_emb = rope
-        self._stack.callback(setattr, module, "apply_rotary_pos_emb", original)
+        self.replace(module, "apply_rotary_pos_emb", rope)
 
 
 def record(model, inputs):
     """Runs one forward without a cache; returns (taps, experts chosen per layer)."""
-    with Recorder(model) as recorder:
-        model(**inputs, use_cache=False)
+    with Recorder(model, inputs) as recorder:
+        run(model, inputs, use_cache=False)
     return recorder.taps, recorder.experts_used

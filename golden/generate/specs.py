@@ -39,6 +39,24 @@ def _experts(count, used, width):
     return {"enable_moe_block": True, "num_experts": count, "top_k_experts": used, "moe_intermediate_size": width}
 
 
+def _vision(hidden, ffn, heads, kv, dim, patch, pool, positions, eps, theta, clipped, standardize, layers=2):
+    return {
+        "hidden_size": hidden, "intermediate_size": ffn, "num_attention_heads": heads, "num_key_value_heads": kv,
+        "head_dim": dim, "patch_size": patch, "pooling_kernel_size": pool, "position_embedding_size": positions,
+        "rms_norm_eps": eps, "rope_parameters": {"rope_type": "axial", "rope_theta": theta},
+        "use_clipped_linears": clipped, "standardize": standardize, "num_hidden_layers": layers}
+
+
+def _audio(hidden, heads, channels, output, kernel, chunk, eps, cap, clamp, weight, layers=2):
+    # transformers' own relative positions are in step only with chunk == left - 1 and right == 0.
+    return {
+        "hidden_size": hidden, "num_attention_heads": heads, "subsampling_conv_channels": list(channels),
+        "output_proj_dims": output, "conv_kernel_size": kernel, "attention_chunk_size": chunk,
+        "attention_context_left": chunk + 1, "attention_context_right": 0, "rms_norm_eps": eps,
+        "attention_logit_cap": cap, "gradient_clipping": clamp, "residual_weight": weight,
+        "use_clipped_linears": True, "num_hidden_layers": layers}
+
+
 # kind: the class that holds it; dtype: how its weights are stored; hub: config.json in the hub's spelling; seed: moved
 # by hand only when a draw could not pass; gain: how loud each post-norm is.
 SPECS = {
@@ -78,6 +96,31 @@ SPECS = {
     "seed": {
         "variant": "E2B", "kind": "gemma4_text", "dtype": "float16", "hub": False, "set": "seed",
         "text": _text(32, 48, (8, 16), 4, 2, 5, 1024, "ssfsfsf", 1e-6, **_ple(6, 2, 1024))},
+    # Images, audio and video. `mels`: bins of a frame, which the config does not hold: mels // 4 == channels[0] // 4.
+    "e2b-media": {
+        "variant": "E2B", "kind": "gemma4", "dtype": "bfloat16", "hub": True, "set": "media", "gain": 0.36, "mels": 12,
+        "text": _text(42, 29, (10, 22), 6, 2, 5, 143, "ssfssf", 2e-3, **_ple(7, 2, 143, double=True)),
+        "vision": _vision(34, 45, 3, 3, 12, 5, 3, 23, 3e-3, 100.0, True, False),
+        "audio": _audio(40, 5, (14, 6), 26, 4, 5, 3e-3, 4.0, 1.7, 0.4)},
+    "e4b-media": {
+        "variant": "E4B", "kind": "gemma4", "dtype": "bfloat16", "hub": False, "set": "media", "mels": 20,
+        "text": _text(46, 31, (12, 18), 4, 2, 6, 139, "sfssf", 5e-4, **_ple(9, 2, 151)) | {"pad_token_id": 3},
+        "vision": _vision(38, 47, 4, 2, 8, 4, 2, 19, 1e-6, 40.0, True, False, layers=3),
+        "audio": _audio(36, 3, (23, 5), 27, 5, 4, 1e-6, 50.0, 1e10, 0.5, layers=3)},
+    "26b-a4b-media": {
+        "variant": "26B-A4B", "kind": "gemma4", "dtype": "bfloat16", "hub": True, "set": "media", "far": 301,
+        "text": _text(48, 27, (14, 26), 6, 3, 5, 137, "sfssf", 1e-3, **_big(2), **_experts(7, 3, 11)),
+        "vision": _vision(35, 51, 5, 5, 8, 3, 3, 21, 2e-3, 100.0, False, True)},
+    "31b-media": {
+        "variant": "31B", "kind": "gemma4", "dtype": "bfloat16", "hub": False, "set": "media",
+        "text": _text(54, 37, (14, 26), 6, 3, 4, 149, "ssfsf", 1e-6, **_big(2)),
+        "vision": _vision(37, 43, 3, 3, 16, 5, 2, 25, 1e-6, 60.0, False, True, layers=3)},
+    "12b-media": {
+        "variant": "12B", "kind": "gemma4_unified", "dtype": "bfloat16", "hub": True, "set": "media",
+        "text": _text(50, 33, (14, 30), 6, 3, 5, 141, "sssfsf", 1e-2, **_big(2)),
+        "vision": {"patch_size": 3, "pooling_kernel_size": 2, "mm_embed_dim": 38, "output_proj_dims": 38,
+                   "mm_posemb_size": 17, "rms_norm_eps": 4e-3},
+        "audio": {"audio_embed_dim": 22, "rms_norm_eps": 5e-3}},
     # What the published variants leave off, or never have together, and a port may still be given.
     "options": {
         "variant": "options", "kind": "gemma4_text", "dtype": "bfloat16", "hub": False, "set": "options", "far": 301,

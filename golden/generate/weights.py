@@ -19,6 +19,7 @@ from transformers.models.gemma4_unified import modeling_gemma4_unified as unifie
 from transformers.models.gemma4_unified.configuration_gemma4_unified import Gemma4UnifiedConfig
 
 from .specs import special_ids
+from .weights_towers import calibrate, draw_tower, is_tower
 
 LOUD = 2.6  # every sixth vocabulary row is this much louder: its logits reach past the softcap's bend
 EMBED = 1.5  # RMS of a row that enters layer 0
@@ -43,6 +44,8 @@ def quiet_token(spec):
 def draw(name, key, shape, spec):
     """The fp32 values of one tensor, exactly representable in bf16 (in f16 too where that is the stored dtype)."""
     rng = generator(name, spec.get("seed", 0), key)
+    if is_tower(key):
+        return draw_tower(key, shape, rng).to(torch.bfloat16).float()
     gain = spec.get("gain", 0.42)
     normal = torch.randn(shape, generator=rng)
     if key.endswith(("q_norm.weight", "k_norm.weight")):
@@ -88,11 +91,11 @@ def build(spec):
     if kind == "gemma4_unified":
         for key in ("hidden_size_per_layer_input", "vocab_size_per_layer_input"):
             text.pop(key)
-        config = Gemma4UnifiedConfig(text_config=text, vision_config=None, audio_config=None,
+        config = Gemma4UnifiedConfig(text_config=text, vision_config=spec.get("vision"), audio_config=spec.get("audio"),
                                      **special_ids(text["vocab_size"]))
         return unified.Gemma4UnifiedForConditionalGeneration(config)
     if kind == "gemma4":
-        config = Gemma4Config(text_config=text, vision_config=None, audio_config=None,
+        config = Gemma4Config(text_config=text, vision_config=spec.get("vision"), audio_config=spec.get("audio"),
                               **special_ids(text["vocab_size"]))
         return Gemma4ForConditionalGeneration(config)
     config = Gemma4TextConfig(**text)
@@ -107,6 +110,10 @@ def _hub_spelling(directory, text):
     del inner["per_layer_config"]
     inner["global_head_dim"] = text["global_head_dim"]
     inner["num_global_key_value_heads"] = text.get("num_global_key_value_heads")
+    vision = config.get("vision_config") or {}
+    if "rope_parameters" in vision:
+        vision["rope_parameters"]["rope_type"] = "default"  # what "axial" was called when the hub's files were written
+        vision["default_output_length"] = 280
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
@@ -133,6 +140,9 @@ def save_checkpoint(name, spec, directory):
     for key, tensor in state.items():
         if key != "lm_head.weight" or not spec["text"].get("tie_word_embeddings", True):
             tensor.copy_(draw(name, key, tuple(tensor.shape), spec))
+    if "vision" in spec:
+        from .cases_media import calibration
+        calibrate(model, calibration(name, spec), generator(name, spec.get("seed", 0), "clips"))
     model.to(getattr(torch, spec["dtype"])).save_pretrained(directory, max_shard_size=spec.get("shard", "1GB"))
     for extra in Path(directory).glob("generation_config.json"):
         extra.unlink()  # nothing of the decoder is in it

@@ -53,7 +53,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   bool end_array() override { return close(); }
   bool key(string_t& name) override {
     if (!seen_.back().insert(name).second) return refuse(name, "each key once in an object", "it twice");
-    open_.back()->members.emplace_back(name, Value{});
+    open_.back()->members.push_back({name, Value{}});
     return true;
   }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) override {
@@ -340,7 +340,7 @@ std::string_view python_strip(std::string_view text) {
   return text.substr(first, last - first);
 }
 
-std::vector<const std::pair<std::string, Value>*> dictsort(const Value& object, bool& exact) {
+std::vector<const Member*> dictsort(const Value& object, bool& exact) {
   std::vector<std::string> keys;
   keys.reserve(object.members.size());
   for (const auto& member : object.members) keys.push_back(python_lower(member.first, exact));
@@ -348,7 +348,7 @@ std::vector<const std::pair<std::string, Value>*> dictsort(const Value& object, 
   std::iota(order.begin(), order.end(), std::size_t{0});
   // UTF-8 sorts as its code points do, which is how Python compares.
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return keys[a] < keys[b]; });
-  std::vector<const std::pair<std::string, Value>*> sorted;
+  std::vector<const Member*> sorted;
   sorted.reserve(order.size());
   for (const std::size_t i : order) sorted.push_back(&object.members[i]);
   return sorted;

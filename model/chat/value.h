@@ -4,12 +4,13 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
 
 namespace assay {
+
+struct Member;
 
 struct Value {
   enum Kind { undefined, none, boolean, integer, real, string, list, object };
@@ -18,7 +19,7 @@ struct Value {
   double number = 0;  ///< of a real
   std::string text;   ///< of a string; of an integer, its digits
   std::vector<Value> items;
-  std::vector<std::pair<std::string, Value>> members;  ///< no key twice
+  std::vector<Member> members;  ///< no key twice
 
   /// The member, or an undefined value: also of what is no object.
   const Value& operator[](std::string_view key) const;
@@ -26,6 +27,12 @@ struct Value {
   bool missing() const { return kind == undefined || kind == none; }
   /// Python's bool(); of an undefined value, false.
   bool truthy() const;
+};
+
+/// A key of an object and its value.
+struct Member {
+  std::string first;
+  Value second;
 };
 
 /// Reads a JSON text: UTF-8, at most 64 levels deep, no key twice, no number beyond double.
@@ -45,6 +52,6 @@ std::string python_lower(std::string text, bool& exact);
 /// str.strip() without arguments.
 std::string_view python_strip(std::string_view text);
 /// The members in the order of Jinja's dictsort: by lower-cased key, else as they came.
-std::vector<const std::pair<std::string, Value>*> dictsort(const Value& object, bool& exact);
+std::vector<const Member*> dictsort(const Value& object, bool& exact);
 
 }  // namespace assay

@@ -29,14 +29,44 @@ void must(const Result<void>& done) {
   if (!done) throw std::runtime_error(done.error().message());
 }
 
-Plan tiny_plan() {
-  auto config = parse_config(tiny_config(), "tiny");
+Plan plan_of(const std::string& json) {
+  auto config = parse_config(json, "tiny");
   if (!config) throw std::runtime_error(config.error().message());
   return make_plan(*config).value();
 }
 
+Plan tiny_plan() { return plan_of(tiny_config()); }
+
+/// Two pictures of two patches, one frame of a video, two clips, each with padding.
+std::vector<NamedTensor> random_media(const Plan& plan) {
+  const auto floats = [](std::vector<std::int64_t> shape) {
+    std::int64_t count = 1;
+    for (const std::int64_t extent : shape) count *= extent;
+    return Tensor::own(std::move(shape), normal(std::size_t(count)));
+  };
+  const int pool = plan.vision->pool;
+  const auto positions = [pool](std::vector<int> real) {  // soft tokens of each item, side by side; one is padding
+    std::vector<std::int64_t> values;
+    for (const int soft : real)
+      for (int patch = 0; patch < 3 * pool * pool; ++patch) {
+        const bool is_real = patch < soft * pool * pool;
+        values.push_back(is_real ? patch % (soft * pool) : -1);
+        values.push_back(is_real ? patch / (soft * pool) : -1);
+      }
+    return Tensor::own({std::int64_t(real.size()), 3 * pool * pool, 2}, std::move(values));
+  };
+  const std::int64_t patches = 3 * pool * pool;
+  return {{"pixel_values", floats({2, patches, plan.vision->patch_values})},
+          {"image_position_ids", positions({2, 1})},
+          {"pixel_values_videos", floats({1, patches, plan.vision->patch_values})},
+          {"video_position_ids", positions({1})},
+          {"num_frames_per_video", Tensor::own({1}, std::vector<std::int64_t>{1})},
+          {"input_features", floats({2, 6, plan.audio->features})},
+          {"input_features_mask", Tensor::own({2, 6}, std::vector<std::int64_t>{1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0})}};
+}
+
 GoldenCase random_case(const Plan& plan, std::string name, std::int64_t batch, std::int64_t tokens,
-                       std::vector<std::int64_t> mask) {
+                       std::vector<std::int64_t> mask, bool media = false) {
   GoldenCase golden;
   golden.name = std::move(name);
   golden.what = "Random numbers.";
@@ -44,6 +74,20 @@ GoldenCase random_case(const Plan& plan, std::string name, std::int64_t batch, s
       batch > 1 ? std::vector<std::string>{"batched"} : std::vector<std::string>{"prefill", "nocache", "decode"};
   std::vector<std::int64_t> ids;
   for (std::int64_t i = 0; i < batch * tokens; ++i) ids.push_back(i % (plan.vocab - 1) + 1);
+  CaseRows media_rows;
+  if (media) {
+    golden.inputs = random_media(plan);
+    golden.inputs.push_back({"input_ids", Tensor::own({batch, tokens}, ids)});
+    const SoftTokens soft{.pool = plan.vision->pool, .subsampled = !plan.audio->encoder_free};
+    media_rows = CaseRows::of(golden.inputs, soft).value();
+    golden.inputs.pop_back();
+    std::int64_t place = 2;
+    for (std::int64_t i = 0; i < media_rows.count(RowSpace::vision_soft); ++i)
+      ids[std::size_t(place++)] =
+          i + 1 < media_rows.count(RowSpace::vision_soft) ? *plan.placeholders.image : *plan.placeholders.video;
+    for (std::int64_t i = 0; i < media_rows.count(RowSpace::audio_soft); ++i)
+      ids[std::size_t(place++)] = *plan.placeholders.audio;
+  }
   golden.inputs.push_back({"attention_mask", Tensor::own({batch, tokens}, std::move(mask))});
   golden.inputs.push_back({"input_ids", Tensor::own({batch, tokens}, std::move(ids))});
   for (const TapId id : all_taps(plan)) {
@@ -55,7 +99,15 @@ GoldenCase random_case(const Plan& plan, std::string name, std::int64_t batch, s
     tap.noise_bf16_rms = 1e-3;
     tap.margin = id.tap == Tap::router_topk ? 1e-3 : 0;
     tap.shape = row_shape(plan, id);
-    if (id.tap == Tap::attn_q && batch == 1) {
+    const RowSpace space = row_space(id.tap);
+    if (space != RowSpace::tokens) {
+      const std::vector<bool>& real = media_rows.real(space);
+      if (real.empty()) continue;
+      for (std::size_t row = 0; row < real.size(); ++row)
+        if (real[row]) tap.rows.push_back(std::int64_t(row));
+      tap.shape.insert(tap.shape.begin(), std::int64_t(tap.rows.size()));
+      if (space == RowSpace::vision_soft || space == RowSpace::audio_soft) tap.rows.clear();
+    } else if (id.tap == Tap::attn_q && batch == 1) {
       tap.rows = {0, 2, tokens - 1};
       tap.shape.insert(tap.shape.begin(), 3);
     } else {
@@ -117,6 +169,60 @@ class BentWriter {
   const Bends& bends_;
 };
 
+void write_vision(BentWriter& file, const GoldenVision& vision) {
+  const std::string at = "/plan/vision";
+  if (!file.group(at)) return;
+  file.attribute(at, "kind", vision.embedder ? "embedder" : "tower");
+  file.integer(at, "hidden", vision.hidden);
+  file.integer(at, "patch_values", vision.patch_values);
+  file.integer(at, "positions", vision.positions);
+  file.attribute(at, "eps", vision.eps);
+  if (vision.embedder) {
+    file.attribute(at, "layer_norm_eps", vision.layer_norm_eps);
+    return;
+  }
+  file.integer(at, "pool", vision.pool);
+  file.integer(at, "standardize", int(vision.standardize));
+  file.integer(at, "layers", vision.layers);
+  file.integer(at, "heads", vision.heads);
+  file.integer(at, "kv_heads", vision.kv_heads);
+  file.integer(at, "head_dim", vision.head_dim);
+  file.integer(at, "ffn_width", vision.ffn_width);
+  file.integer(at, "clipped", int(vision.clipped));
+  file.dataset(at + "/inv_freq", Tensor::own({std::int64_t(vision.inv_freq.size())}, vision.inv_freq));
+}
+
+void write_audio(BentWriter& file, const GoldenAudio& audio) {
+  const std::string at = "/plan/audio";
+  if (!file.group(at)) return;
+  file.attribute(at, "kind", audio.embedder ? "embedder" : "tower");
+  file.attribute(at, "eps", audio.eps);
+  if (audio.embedder) {
+    file.integer(at, "features", audio.features);
+    return;
+  }
+  file.integer(at, "channels_0", audio.channels[0]);
+  file.integer(at, "channels_1", audio.channels[1]);
+  file.integer(at, "frequencies", audio.frequencies);
+  file.integer(at, "hidden", audio.hidden);
+  file.integer(at, "output", audio.output);
+  file.integer(at, "layers", audio.layers);
+  file.integer(at, "heads", audio.heads);
+  file.integer(at, "head_dim", audio.head_dim);
+  file.integer(at, "chunk", audio.chunk);
+  file.integer(at, "past", audio.past);
+  file.integer(at, "future", audio.future);
+  file.integer(at, "ffn_width", audio.ffn_width);
+  file.integer(at, "kernel", audio.kernel);
+  file.attribute(at, "logit_cap", audio.logit_cap);
+  file.attribute(at, "invalid_logit", audio.invalid_logit);
+  file.attribute(at, "residual_weight", audio.residual_weight);
+  file.attribute(at, "clamp", audio.clamp);
+  file.attribute(at, "layer_eps", audio.layer_eps);
+  file.attribute(at, "conv_eps", audio.conv_eps);
+  file.integer(at, "clipped", int(audio.clipped));
+}
+
 void write_plan(BentWriter& file, const GoldenInfo& info) {
   if (!file.group("/plan")) return;
   file.integer("/plan", "hidden", info.hidden);
@@ -143,6 +249,8 @@ void write_plan(BentWriter& file, const GoldenInfo& info) {
     file.integer(at, "expert_width", layer.expert_width);
     file.dataset(at + "/inv_freq", Tensor::own({std::int64_t(layer.inv_freq.size())}, layer.inv_freq));
   }
+  if (info.vision) write_vision(file, *info.vision);
+  if (info.audio) write_audio(file, *info.audio);
 }
 
 void write_case(BentWriter& file, const GoldenInfo& info, const GoldenCase& golden) {
@@ -213,10 +321,13 @@ void write_tiny_checkpoint(const fs::path& folder,
   must(write_safetensors(folder / "model.safetensors", tensors));
 }
 
-TinyGolden tiny_golden() {
+namespace {
+
+/// The facts of a plan, and no case yet.
+TinyGolden golden_of(Plan plan) {
   random().seed(2);
   TinyGolden golden;
-  golden.plan = tiny_plan();
+  golden.plan = std::move(plan);
   GoldenInfo& info = golden.info;
   info = {.schema = 1,
           .variant = "tiny",
@@ -244,11 +355,89 @@ TinyGolden tiny_golden() {
                            .value_is_key = layer.value_is_key,
                            .ffn_width = layer.ffn_width,
                            .ple_width = layer.ple_width,
-                           .experts = layer.experts->count,
-                           .experts_used = layer.experts->used,
-                           .expert_width = layer.experts->width,
+                           .experts = layer.experts.value_or(Experts{}).count,
+                           .experts_used = layer.experts.value_or(Experts{}).used,
+                           .expert_width = layer.experts.value_or(Experts{}).width,
                            .inv_freq = layer.rope.inv_freq});
+  if (const auto& vision = golden.plan.vision) {
+    const VisionLayerPlan layer = vision->layers.empty() ? VisionLayerPlan{} : vision->layers.front();
+    info.vision = {.embedder = vision->encoder_free,
+                   .hidden = vision->hidden,
+                   .patch_values = vision->patch_values,
+                   .positions = vision->positions,
+                   .pool = vision->pool,
+                   .eps = vision->eps,
+                   .layer_norm_eps = vision->layer_norm_eps,
+                   .standardize = vision->standardize,
+                   .layers = int(vision->layers.size()),
+                   .heads = layer.heads,
+                   .kv_heads = layer.kv_heads,
+                   .head_dim = layer.head_dim,
+                   .ffn_width = layer.ffn_width,
+                   .clipped = layer.clipped,
+                   .inv_freq = layer.rope.inv_freq};
+  }
+  if (const auto& audio = golden.plan.audio) {
+    const AudioLayerPlan layer = audio->layers.empty() ? AudioLayerPlan{} : audio->layers.front();
+    info.audio = {.embedder = audio->encoder_free,
+                  .features = audio->encoder_free ? audio->features : 0,
+                  .channels = {audio->channels[0], audio->channels[1]},
+                  .frequencies = audio->frequencies,
+                  .hidden = audio->hidden,
+                  .output = audio->encoder_free ? 0 : audio->output,
+                  .eps = audio->eps,
+                  .layers = int(audio->layers.size()),
+                  .heads = layer.heads,
+                  .head_dim = layer.head_dim,
+                  .chunk = layer.chunk,
+                  .past = layer.past,
+                  .future = layer.future,
+                  .ffn_width = layer.ffn_width,
+                  .kernel = layer.kernel,
+                  .logit_cap = layer.logit_cap,
+                  .invalid_logit = layer.invalid_logit,
+                  .residual_weight = layer.residual_weight,
+                  .clamp = layer.clamp,
+                  .layer_eps = layer.eps,
+                  .conv_eps = layer.conv_eps,
+                  .clipped = layer.clipped};
+  }
+  return golden;
+}
+
+}  // namespace
+
+TinyGolden tiny_golden() {
+  TinyGolden golden = golden_of(tiny_plan());
   golden.cases.push_back(random_case(golden.plan, "batch", 2, 4, {0, 1, 1, 1, 1, 1, 1, 1}));
+  golden.cases.push_back(random_case(golden.plan, "short", 1, 6, std::vector<std::int64_t>(6, 1)));
+  return golden;
+}
+
+TinyGolden tiny_media_golden(bool unified) {
+  const std::string text = R"("text_config": {"model_type": ")" +
+                           std::string(unified ? "gemma4_unified_text" : "gemma4_text") +
+                           R"(", "hidden_size": 12, "intermediate_size": 10, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 4, "global_head_dim": 6, "sliding_window": 3,
+    "vocab_size": 43, "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0,
+    "layer_types": ["sliding_attention", "full_attention"], "rms_norm_eps": 1e-6, "final_logit_softcapping": 30.0,
+    "pad_token_id": 0, "hidden_activation": "gelu_pytorch_tanh", "use_bidirectional_attention": null,
+    "rope_parameters": {"sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+      "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.5, "rope_theta": 1000000.0}}})";
+  const std::string ids = R"("image_token_id": 40, "video_token_id": 41, "audio_token_id": 42)";
+  const std::string tower = R"({"model_type": "gemma4", "vision_config": {"hidden_size": 9, "intermediate_size": 11,
+      "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "patch_size": 2,
+      "pooling_kernel_size": 2, "position_embedding_size": 15, "rms_norm_eps": 1e-5, "use_clipped_linears": true,
+      "standardize": true, "rope_parameters": {"rope_type": "axial", "rope_theta": 100.0}},
+    "audio_config": {"hidden_size": 14, "num_hidden_layers": 2, "num_attention_heads": 2,
+      "subsampling_conv_channels": [8, 3], "output_proj_dims": 13, "conv_kernel_size": 5, "attention_chunk_size": 4,
+      "attention_context_left": 5, "attention_context_right": 0, "rms_norm_eps": 1e-4}, )";
+  const std::string embedder = R"({"model_type": "gemma4_unified", "vision_config": {"patch_size": 2,
+      "pooling_kernel_size": 2, "mm_embed_dim": 9, "output_proj_dims": 9, "mm_posemb_size": 15, "rms_norm_eps": 1e-5},
+    "audio_config": {"audio_embed_dim": 7, "rms_norm_eps": 1e-4}, )";
+  TinyGolden golden = golden_of(plan_of((unified ? embedder : tower) + ids + ", " + text + "}"));
+  golden.info.cases = {"media", "short"};
+  golden.cases.push_back(random_case(golden.plan, "media", 1, 20, std::vector<std::int64_t>(20, 1), true));
   golden.cases.push_back(random_case(golden.plan, "short", 1, 6, std::vector<std::int64_t>(6, 1)));
   return golden;
 }

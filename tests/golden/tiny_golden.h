@@ -29,6 +29,8 @@ std::string tiny_config();
 void write_tiny_checkpoint(const std::filesystem::path& folder,
                            const std::function<void(std::map<std::string, std::vector<float>>&)>& bend = {});
 TinyGolden tiny_golden();
+/// The same with pictures, a video and sound: `media` [1, 20] and `short`. No checkpoint goes with it.
+TinyGolden tiny_media_golden(bool unified);
 
 /// What write_golden leaves out or writes otherwise, by `/path` or `/path@attribute`.
 struct Bends {

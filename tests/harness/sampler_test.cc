@@ -31,6 +31,7 @@ TEST(Sampler, LeavesWhatTransformersLeaves) {
       logits.push_back(value.is_null() ? -std::numeric_limits<float>::infinity() : value.get<float>());
     const std::vector<Candidate> left = Sampler(config_of(one["config"]), 0).candidates(logits);
     std::vector<std::int64_t> ids;
+    ids.reserve(left.size());
     for (const Candidate& candidate : left) ids.push_back(candidate.id);
     ASSERT_EQ(ids, one["ids"].get<std::vector<std::int64_t>>());
     for (std::size_t i = 0; i < left.size(); ++i)  // fp32 sums in another order: a few last places
