@@ -13,6 +13,7 @@
 
 #include "golden/check.h"
 #include "golden/export.h"
+#include "golden/front_end.h"
 #include "golden/generator.h"
 #include "golden/store.h"
 #include "harness/cli/verbs.h"
@@ -96,7 +97,10 @@ Result<int> info_verb(const Options& options) {
 }
 
 Result<int> check_verb(const Options& options) {
-  ASSAY_TRY(goldens, chosen(options.names));
+  std::vector<std::string> names = options.names;
+  const bool front_end = FrontEndGolden::exists(data_folder()) && (names.empty() || std::erase(names, kFrontEnd) > 0);
+  const bool others = options.names.empty() || !names.empty();
+  ASSAY_TRY(goldens, others ? chosen(names) : std::vector<GoldenEntry>());
   Json report = Json::object();
   std::size_t findings = 0;
   const auto add = [&](const std::string& name, const std::vector<Finding>& found) {
@@ -113,9 +117,10 @@ Result<int> check_verb(const Options& options) {
     if (const auto whole = check_manifest(data_folder()); !whole)
       add("MANIFEST.json", {{whole.error().where, whole.error().message()}});
   for (const GoldenEntry& entry : goldens) add(entry.name, check_golden(data_folder(), entry));
+  if (front_end) add(std::string(kFrontEnd), check_front_end(data_folder()));
   if (options.json) fmt::print("{}\n", pretty(report));
   if (findings > 0) return 1;
-  return goldens.empty() ? 3 : 0;
+  return goldens.empty() && !front_end ? 3 : 0;
 }
 
 Result<int> make_verb(const Options& options) {

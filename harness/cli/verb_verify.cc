@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +19,7 @@
 #include "harness/cli/progress.h"
 #include "harness/cli/verbs.h"
 #include "harness/engines/engines.h"
+#include "harness/frontend/verify.h"
 #include "harness/verify/require.h"
 #include "harness/verify/verify.h"
 #include "reports/json.h"
@@ -43,8 +46,9 @@ bool wants_color() {
          (terminal == nullptr || std::string_view(terminal) != "dumb");
 }
 
-Result<std::vector<const Engine*>> selected_engines(const Selection& selection) {
+Result<std::vector<const Engine*>> selected_engines(const Selection& selection, bool any) {
   std::vector<const Engine*> engines;
+  if (!any) return engines;
   for (const std::string& name : selection.engines) {
     ASSAY_TRY(engine, find_engine(name));
     engines.push_back(engine);
@@ -78,36 +82,58 @@ Result<void> write_reports(const Run& run, const Options& options) {
   return {};
 }
 
+/// The front end's golden where it is asked for and there is one, or has to be. Errors: those of opening it.
+Result<std::optional<FrontEndGolden>> open_front_end(const Split& split) {
+  const bool named = split.front_end && !split.engines;
+  if (!split.front_end || (!named && !FrontEndGolden::exists(data_folder()))) return std::nullopt;
+  ASSAY_TRY(golden, FrontEndGolden::open(data_folder()));
+  return golden;
+}
+
 /// What would run, a line each.
 Result<std::string> listing(const std::vector<const Engine*>& engines, const std::vector<Subject>& subjects,
-                            const Selection& selection) {
+                            const Selection& selection, const std::optional<FrontEndGolden>& front_end) {
   ASSAY_TRY(planned, plan_of(subjects, selection));
   std::string lines;
   for (const Engine* engine : engines)
     for (const Planned& one : planned)
       lines += fmt::format("{} {}/{}/{}\n", engine->can.name, one.golden, one.case_name, one.path);
+  if (front_end)
+    for (const std::string& name : front_end_cases(*front_end, selection))
+      lines += fmt::format("{0} {0}/{1}/{2}\n", kFrontEnd, name, kProcess);
   return lines;
 }
 
 Result<int> verify_verb(const Options& options) {
-  ASSAY_CHECK(options.selection.check_paths());
+  const Split split = split_front_end(options.selection);
+  ASSAY_CHECK(split.rest.check_paths());
   for (const std::string& text : options.require) ASSAY_CHECK(parse_requirement(text));
-  ASSAY_TRY(engines, selected_engines(options.selection));
+  ASSAY_TRY(engines, selected_engines(split.rest, split.engines));
   const auto start = std::chrono::steady_clock::now();
-  ASSAY_TRY(subjects, open_goldens(data_folder(), options.selection));
+  ASSAY_TRY(front_end_golden, open_front_end(split));
+  std::vector<Subject> subjects;
+  if (split.engines) {
+    ASSAY_TRY(opened, open_goldens(data_folder(), split.rest));
+    subjects = std::move(opened);
+  }
   if (options.list) {
-    const auto list = [&] { return listing(engines, subjects, options.selection); };
+    const auto list = [&] { return listing(engines, subjects, split.rest, front_end_golden); };
     ASSAY_TRY(lines, options.selection.model.empty() ? list() : in_child(options.selection.goldens.front(), {}, list));
     fmt::print("{}", lines);
     return lines.empty() ? 3 : 0;
   }
 
   const Progress progress("cases");
-  VerifyOptions how{.selection = options.selection,
+  VerifyOptions how{.selection = split.rest,
                     .children = options.children,
                     .timeout = std::chrono::duration<double>(options.timeout),
                     .progress = [&](std::size_t done, std::size_t all) { progress.show(done, all); }};
   auto results = verify(engines, subjects, how);
+  if (results && front_end_golden) {
+    auto more = verify_front_end(*front_end_golden, front_end(), how);
+    if (!more) return fail(std::move(more).error());
+    std::move(more->begin(), more->end(), std::back_inserter(*results));
+  }
   progress.clear();
   if (!results) return fail(std::move(results).error());
 
@@ -136,7 +162,8 @@ void add_verify(CLI::App& app, int& exit) {
   verb->add_option("--filter", options->selection.filter,
                    "Only what contains this, or matches it as a glob, in GOLDEN/CASE/PATH/TAP");
   verb->add_option("--path", options->selection.paths,
-                   "Only this path: prefill, nocache, chunked, chunked:N, decode, batched (again for more)")
+                   "Only this path: prefill, nocache, chunked, chunked:N, decode, batched; process, the front end's "
+                   "(again for more)")
       ->allow_extra_args(false);
   verb->add_flag("--list", options->list, "Print what would run, and run nothing");
   verb->add_option("--json", options->json, "Write the run as JSON to this file");

@@ -62,9 +62,11 @@ Result<Patches> make_patches(const Image& image, const PatchSettings& settings, 
       mean[channel] = float(settings.mean[channel]) * float(1.0 / settings.rescale);
       deviation[channel] = float(settings.std[channel]) * float(1.0 / settings.rescale);
     }
-  const auto value = [&](std::uint8_t pixel, std::size_t channel) {
-    return settings.normalize ? (float(pixel) - mean[channel]) / deviation[channel] : float(pixel) * scale;
-  };
+  std::array<std::array<float, 256>, 3> values{};  // of each level of each channel
+  for (std::size_t channel = 0; channel < 3; ++channel)
+    for (std::size_t level = 0; level < 256; ++level)
+      values[channel][level] =
+          settings.normalize ? (float(level) - mean[channel]) / deviation[channel] : float(level) * scale;
 
   Patches patches;
   patches.soft_tokens = image.width / square * (image.height / square);
@@ -79,7 +81,9 @@ Result<Patches> make_patches(const Image& image, const PatchSettings& settings, 
       for (int row = y * side; row < (y + 1) * side; ++row) {
         const std::size_t first =
             (std::size_t(row) * std::size_t(image.width) + std::size_t(x) * std::size_t(side)) * 3;
-        for (std::size_t i = 0; i < std::size_t(side) * 3; ++i) *out++ = value(image.rgb[first + i], i % 3);
+        const std::uint8_t* in = &image.rgb[first];
+        for (int i = 0; i < side; ++i)
+          for (std::size_t channel = 0; channel < 3; ++channel) *out++ = values[channel][*in++];
       }
     }
   return patches;

@@ -57,6 +57,8 @@ std::vector<std::int64_t> types(std::span<const std::int64_t> ids, const MediaId
 
 FrontEnd front_end() {
   FrontEnd steps;
+  steps.render = [](const ChatTemplate& chat, std::string_view messages, std::string_view tools,
+                    const ChatOptions& options) { return chat.render(messages, tools, options); };
   steps.encode = [](const Tokenizer& tokenizer, std::string_view text, const EncodeOptions& options) {
     return tokenizer.encode(text, options);
   };

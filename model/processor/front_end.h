@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/chat/chat_template.h"
 #include "model/media/audio.h"
 #include "model/media/image.h"
 #include "model/media/mel.h"
@@ -30,6 +31,9 @@ struct FrontEnd {
   using Path = std::filesystem::path;
   using Clips = std::span<const std::vector<float>>;
 
+  std::function<Result<std::string>(const ChatTemplate&, std::string_view messages, std::string_view tools,
+                                    const ChatOptions&)>
+      render;
   std::function<Result<std::vector<std::int64_t>>(const Tokenizer&, std::string_view text, const EncodeOptions&)>
       encode;
   std::function<std::string(const Tokenizer&, std::span<const std::int64_t> ids, bool skip_special)> decode;
