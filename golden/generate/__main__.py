@@ -34,6 +34,9 @@ def main():
     verb.add_argument("--out", default=str(DATA), help="where to (default: golden/data)")
     verbs.add_parser("tokenizer", help="write tests/data/tokenizer: a small tokenizer and what transformers makes of texts")
     verbs.add_parser("taps", help="write taps.json from engine/taps.inc")
+    verb = verbs.add_parser("train", help="train the tiny checkpoint that answers, and its drafter (about 20 minutes)")
+    verb.add_argument("--out", required=True, help="an empty directory for it")
+    verb.add_argument("--work", help="where its stages are kept, so that a stopped run goes on (default: OUT/work)")
     args = parser.parse_args()
     deterministic()
     if args.verb == "make":
@@ -55,6 +58,9 @@ def main():
     elif args.verb == "tokenizer":
         from .tokenizer_cases import write_tests
         write_tests()
+    elif args.verb == "train":
+        from .train import main as train
+        raise SystemExit(train(args.out, args.work))
     elif args.verb == "ops":
         from .ops import write_ops
         write_ops()
