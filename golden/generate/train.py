@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import distributed
 from transformers.models.gemma4.modeling_gemma4 import Gemma4ClippableLinear
 
 from . import train_drafter as drafting
@@ -23,7 +24,8 @@ from . import train_verify
 from .train_batches import Batches
 from .train_model import make_model, make_processor, save_model
 
-SEED = 4
+SEED, RANKS = 4, 2
+JOINT = (("joint", 160, 2.5e-3), ("last", 300, 2e-3))  # name, steps, learning rate
 VISION = ("model.vision_tower.", "model.embed_vision.")
 AUDIO = ("model.audio_tower.", "model.embed_audio.")
 TEXT = ("model.language_model.",)
@@ -75,13 +77,18 @@ def audio_stage(out, path):
     keep(model, path, AUDIO)
 
 
-def joint_stage(out, stages, path):
-    """All together, from what the stages before saved."""
-    model, _, batches = start(out, SEED + 3)
-    for stage in stages:
+def joint_stage(out, loaded, path, rank, count, rate):
+    """All together, from what the stages before saved. Two processes, each with batches of its own, share each step."""
+    model, _, batches = start(out, SEED + 7 + rank + count)
+    for stage in loaded:
         take(model, stage)
-    steps.train_all(model, batches, 900)
-    keep(model, path)
+    distributed.init_process_group("gloo", init_method=f"file://{path}.meeting", rank=rank, world_size=RANKS)
+    steps.train_all(model, batches, count, rate=rate)
+    distributed.barrier()
+    distributed.destroy_process_group()
+    if rank == 0:
+        keep(model, path)
+        Path(f"{path}.meeting").unlink(missing_ok=True)
 
 
 def finish(out, path):
@@ -127,9 +134,8 @@ def drafter_stage(out):
     _, _, batches = start(out, SEED + 5)
     target = Gemma4ForConditionalGeneration.from_pretrained(out, dtype=torch.float32).eval()
     drafter = drafting.make_drafter(target, SEED)
-    sizes = {"text": 32, "image": 12, "audio": 24, "video": 8}
-    drafting.train_drafter(drafter, target, batches, 450, steps.SHARES | {"text": 0.6, "audio": 0.05, "video": 0.1},
-                           sizes)
+    shares = {"text": 0.65, "image": 0.15, "audio": 0.05, "video": 0.15}  # where answers are long, there is much to draft
+    drafting.train_drafter(drafter, target, batches, 400, shares, {"text": 32, "image": 12, "audio": 24, "video": 8})
     drafting.save_drafter(drafter, Path(out) / "assistant")
 
 
@@ -156,11 +162,15 @@ def main(out, work=None):
     make_processor(out)
     stages = {str(work / f"{name}.safetensors"): stage for name, stage in (
         ("vision", vision_stage), ("text", text_stage), ("audio", audio_stage))}
-    joint = str(work / "joint.safetensors")
     wait_for([in_process(stage, str(out), path) for path, stage in stages.items() if not Path(path).exists()])
-    if not Path(joint).exists():
-        wait_for([in_process(joint_stage, str(out), list(stages), joint)])
-    finish(out, joint)
+    loaded = list(stages)
+    for name, count, rate in JOINT:
+        path = str(work / f"{name}.safetensors")
+        if not Path(path).exists():
+            Path(f"{path}.meeting").unlink(missing_ok=True)
+            wait_for([in_process(joint_stage, str(out), loaded, path, rank, count, rate) for rank in range(RANKS)])
+        loaded = [path]
+    finish(out, path)
     train_verify.write_questions(out)
     wait_for([in_process(drafter_stage, str(out))])
     right = train_verify.verify(out, work / "held-out")

@@ -5,6 +5,7 @@ apply_chat_template takes them, files relative to questions.json in the order of
 Not here: training.
 """
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -99,12 +100,17 @@ class Asker:
 
     def ask(self, entry, root, drafted=False):
         """(the answer, its ids, the least gap between a token's logit and the next best one's)."""
-        inputs, wrong = self.inputs(entry, root), []
+        inputs = self.inputs(entry, root)
         inputs.pop("num_soft_tokens_per_image", None)
         if drafted:
-            with counting(self):
+            rounds = []
+            with recording(rounds):
                 out = self.model.generate(**inputs, max_new_tokens=40, assistant_model=self.drafter)
             ids, margin = out[0, inputs["input_ids"].shape[1]:], None
+            for before, tokens in rounds:  # what was drafted past the answer's end counts as neither
+                tokens, said = tokens[:out.shape[1] - before], out[0, before:].tolist()
+                self.drafted += len(tokens)
+                self.accepted += next((i for i, token in enumerate(tokens) if token != said[i]), len(tokens))
         else:
             out = self.model.generate(**inputs, max_new_tokens=40, output_logits=True, return_dict_in_generate=True)
             ids = out.sequences[0, inputs["input_ids"].shape[1]:]
@@ -112,35 +118,23 @@ class Asker:
         return self.processor.tokenizer.decode(ids, skip_special_tokens=True), ids.tolist(), margin
 
 
-class counting:
-    """Counts drafted and accepted tokens while generate runs; the first round of `generate` drafts nothing."""
+@contextlib.contextmanager
+def recording(rounds):
+    """While inside, each round that generate drafts is appended to `rounds`: (ids before it, the drafted ids)."""
+    kind = SinglePositionMultiTokenCandidateGenerator
+    plain = kind.get_candidates
 
-    def __init__(self, asker):
-        self.asker, self.kind = asker, SinglePositionMultiTokenCandidateGenerator
+    def get_candidates(self, input_ids, *args, **more):
+        ids, logits = plain(self, input_ids, *args, **more)
+        if ids.shape[1] > input_ids.shape[1]:
+            rounds.append((input_ids.shape[1], ids[0, input_ids.shape[1]:].tolist()))
+        return ids, logits
 
-    def __enter__(self):
-        self.old, asker = self.kind.get_candidates, self.asker
-        rounds = []
-
-        def get(self_, input_ids, *args, **more):
-            if rounds:  # what the last round drafted, and how far the text now agrees with it
-                drafted = rounds.pop()
-                asker.drafted += drafted.shape[1] - drafted.before
-                grown = input_ids.shape[1] - drafted.before - 1
-                asker.accepted += max(0, grown)
-            ids, logits = self.plain(self_, input_ids, *args, **more)
-            if ids.shape[1] > input_ids.shape[1]:
-                ids.before = input_ids.shape[1]
-                rounds.append(ids)
-            return ids, logits
-
-        self.plain = self.old
-        self.kind.get_candidates = get
-        self.rounds = rounds
-        return self
-
-    def __exit__(self, *_):
-        self.kind.get_candidates = self.old
+    kind.get_candidates = get_candidates
+    try:
+        yield
+    finally:
+        kind.get_candidates = plain
 
 
 def verify(directory, scratch, pictures=48, clips=24, videos=12, drafted=True):
