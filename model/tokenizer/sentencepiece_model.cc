@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
 #include <optional>
 #include <utility>
 
@@ -86,7 +87,7 @@ Result<std::vector<Piece>> pieces_of(std::string_view bytes, const std::string& 
     Message message(field->block);
     while (const auto part = message.next()) {
       if (part->number == 1) piece.text = part->block;
-      if (part->number == 3) piece.kind = part->value;
+      if (part->number == 3 && part->value >= normal && part->value <= byte) piece.kind = part->value;
     }
     if (message.bad())
       return fail({Failure::bad_input, where, "pieces[" + std::to_string(pieces.size()) + "]", "a SentencePiece",
@@ -98,9 +99,38 @@ Result<std::vector<Piece>> pieces_of(std::string_view bytes, const std::string& 
   return pieces;
 }
 
-/// What the library makes of the file must agree with what was read here.
-Result<void> check_with_library(std::string_view bytes, const std::vector<Piece>& pieces, const std::string& where) {
+void put_varint(std::string& out, std::uint64_t value) {
+  for (; value > 127; value >>= 7U) out += static_cast<char>(value | 128U);
+  out += static_cast<char>(value);
+}
+
+void put_block(std::string& out, char tag, std::string_view block) {
+  out += tag;
+  put_varint(out, block.size());
+  out += block;
+}
+
+/// The pieces as a BPE model of nothing else. transformers reads only them, and the library ends the program on some
+/// tables that a stranger may have put beside them.
+std::string bare_model(const std::vector<Piece>& pieces) {
+  std::string model;
+  bool bytes = false;
+  for (const Piece& piece : pieces) {
+    std::string message;
+    put_block(message, '\x0A', piece.text);  // piece
+    message += '\x18';                       // type
+    put_varint(message, piece.kind);
+    put_block(model, '\x0A', message);
+    bytes = bytes || piece.kind == byte;
+  }
+  put_block(model, '\x12', bytes ? "\x18\x02\x98\x02\x01" : "\x18\x02");  // model_type BPE, byte_fallback
+  return model;
+}
+
+/// What the library makes of the pieces must agree with what was read here.
+Result<void> check_with_library(const std::vector<Piece>& pieces, const std::string& where) try {
   sentencepiece::SentencePieceProcessor library;
+  const std::string bytes = bare_model(pieces);
   const auto status = library.LoadFromSerializedProto({bytes.data(), bytes.size()});
   if (!status.ok())
     return fail({Failure::bad_input, where, "", "a model that the sentencepiece library takes", status.ToString()});
@@ -112,6 +142,8 @@ Result<void> check_with_library(std::string_view bytes, const std::vector<Piece>
   }
   if (same) return {};
   return fail({Failure::bad_input, where, "pieces", "one reading of them", "two"});
+} catch (const std::exception& thrown) {
+  return fail({Failure::bad_input, where, "", "a model that the sentencepiece library takes", thrown.what()});
 }
 
 /// Every way to cut a piece into two others, in the order of the whole piece's id, then of the left part's length.
@@ -135,6 +167,8 @@ Result<SentencepieceModel> parse_sentencepiece_model(std::string_view bytes, con
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     const auto [text, kind] = pieces[i];
     const std::string field = "pieces[" + std::to_string(i) + "].piece";
+    if (text.empty() || text.find('\0') != std::string_view::npos)
+      return fail({Failure::bad_input, where, field, "text without a zero byte", text.empty() ? "none" : "one"});
     if (utf8_invalid_at(text)) return fail({Failure::bad_input, where, field, "UTF-8", "other bytes"});
     if (text.size() > kLongestPiece)
       return fail({Failure::unsupported, where, field, "at most " + std::to_string(kLongestPiece) + " bytes",
@@ -144,7 +178,7 @@ Result<SentencepieceModel> parse_sentencepiece_model(std::string_view bytes, con
     if (kind == control || kind == user_defined)
       model.added.push_back({std::string(text), false, false, false, kind == control});
   }
-  ASSAY_CHECK(check_with_library(bytes, pieces, where));
+  ASSAY_CHECK(check_with_library(pieces, where));
   ASSAY_CHECK(model.vocabulary.finish(where));
   add_merges(model);
   return model;

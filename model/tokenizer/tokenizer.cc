@@ -14,16 +14,24 @@ constexpr std::size_t kTextLimit = 1U << 30U;
 constexpr std::string_view kMark = "\xE2\x96\x81";         // U+2581
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
+Result<Tokenizer::Parts> read_json(std::string_view text, const TokenizerConfig& config, const std::string& where) {
+  ASSAY_TRY(file, parse_tokenizer_json(text, where));
+  return assemble(std::move(file), config, where);
+}
+
+Result<Tokenizer::Parts> read_model(std::string_view bytes, TokenizerConfig config, const std::string& where) {
+  ASSAY_TRY(model, parse_sentencepiece_model(bytes, where));
+  return assemble(std::move(model), std::move(config), where);
+}
+
 Result<Tokenizer::Parts> open_json(const std::filesystem::path& path, const TokenizerConfig& config) {
   ASSAY_TRY(text, read_file(path, kFileLimit));
-  ASSAY_TRY(file, parse_tokenizer_json(text, path.string()));
-  return assemble(std::move(file), config, path.string());
+  return read_json(text, config, path.string());
 }
 
 Result<Tokenizer::Parts> open_model(const std::filesystem::path& path, TokenizerConfig config) {
   ASSAY_TRY(bytes, read_file(path, kFileLimit));
-  ASSAY_TRY(model, parse_sentencepiece_model(bytes, path.string()));
-  return assemble(std::move(model), std::move(config), path.string());
+  return read_model(bytes, std::move(config), path.string());
 }
 
 Result<Tokenizer::Parts> open_directory(const std::filesystem::path& directory) {
@@ -34,6 +42,11 @@ Result<Tokenizer::Parts> open_directory(const std::filesystem::path& directory) 
   if (std::filesystem::exists(directory / "tokenizer.model", ignored))
     return open_model(directory / "tokenizer.model", std::move(config));
   return fail({Failure::io, directory.string(), "", "tokenizer.json or tokenizer.model", "neither"});
+}
+
+Result<Tokenizer> whole(Result<Tokenizer::Parts> parts) {
+  if (!parts) return fail(std::move(parts).error());
+  return Tokenizer(std::make_shared<const Tokenizer::Parts>(std::move(*parts)));
 }
 
 /// A token as text: the decoder's Replace step.
@@ -78,12 +91,16 @@ std::string text_of_bytes(const std::string& bytes) {
 
 Result<Tokenizer> Tokenizer::open(const std::filesystem::path& path) {
   std::error_code ignored;
-  auto parts = [&]() -> Result<Parts> {
-    if (std::filesystem::is_directory(path, ignored)) return open_directory(path);
-    return path.extension() == ".model" ? open_model(path, {}) : open_json(path, {});
-  }();
-  if (!parts) return fail(std::move(parts).error());
-  return Tokenizer(std::make_shared<const Parts>(std::move(*parts)));
+  if (std::filesystem::is_directory(path, ignored)) return whole(open_directory(path));
+  return whole(path.extension() == ".model" ? open_model(path, {}) : open_json(path, {}));
+}
+
+Result<Tokenizer> Tokenizer::from_json(std::string_view text, const std::string& where) {
+  return whole(read_json(text, {}, where));
+}
+
+Result<Tokenizer> Tokenizer::from_model(std::string_view bytes, const std::string& where) {
+  return whole(read_model(bytes, {}, where));
 }
 
 Result<std::vector<std::int64_t>> Tokenizer::encode(std::string_view text, EncodeOptions options) const {

@@ -31,6 +31,10 @@ class Tokenizer {
   /// Source: GemmaTokenizer, TokenizersBackend (transformers 5.22.2), tokenizers 0.23.
   static Result<Tokenizer> open(const std::filesystem::path& path);
 
+  /// The same from a tokenizer.json's or a tokenizer.model's bytes; `where` names them in failures.
+  static Result<Tokenizer> from_json(std::string_view text, const std::string& where);
+  static Result<Tokenizer> from_model(std::string_view bytes, const std::string& where);
+
   /// Token ids of `text`; special tokens spelt out in it are recognised, as transformers does.
   /// Errors: bad_input (text longer than 1 GiB; with `strict`, the offset of the first invalid byte; an unknown
   /// character where the file has neither its bytes nor an unknown token).

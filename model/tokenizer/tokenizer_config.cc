@@ -46,8 +46,8 @@ class Reader {
       }
       if (value.is_null()) continue;
       ASSAY_TRY(token, special(value, name));
-      const auto known =
-          std::find_if(out.named.begin(), out.named.end(), [&](const auto& one) { return one.first == name; });
+      const auto known = std::find_if(out.named.begin(), out.named.end(),
+                                      [&name = name](const auto& one) { return one.first == name; });
       if (known != out.named.end())
         known->second = std::move(token);
       else

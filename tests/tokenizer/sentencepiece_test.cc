@@ -6,7 +6,6 @@
 namespace assay {
 namespace {
 
-using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 std::string message_for(const std::string& bytes) {
@@ -44,6 +43,9 @@ TEST(Sentencepiece, RefusesOtherBytes) {
 
 TEST(Sentencepiece, RefusesPiecesThatCannotBeAVocabulary) {
   EXPECT_THAT(message_for(model() + piece("gold\xFF", 1)), HasSubstr(".piece: expected UTF-8"));
+  EXPECT_THAT(message_for(model() + piece("", 4)), HasSubstr(".piece: expected text without a zero byte, found none"));
+  EXPECT_THAT(message_for(model() + piece(std::string(2, '\0'), 4)), HasSubstr("text without a zero byte, found one"))
+      << "the library ends the program on such a piece";
   EXPECT_THAT(message_for(model() + piece("<eos>", 1)), HasSubstr("each piece once, found \"<eos>\" twice"));
   EXPECT_THAT(message_for(model() + piece(std::string(600, 'x'), 1)), HasSubstr("at most 512 bytes, found 600"));
   EXPECT_THAT(message_for(model() + piece("\u2603", 2)),
