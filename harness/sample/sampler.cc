@@ -34,14 +34,21 @@ std::vector<float> softmax(std::span<const Scored> kept) {
   return shares;
 }
 
-void keep_top_k(std::vector<Scored>& kept, std::size_t k) {
-  if (k >= kept.size()) return;
-  std::vector<float> scores;
-  scores.reserve(kept.size());
-  for (const Scored& item : kept) scores.push_back(item.score);
-  const auto cut = scores.begin() + std::ptrdiff_t(k - 1);
-  std::nth_element(scores.begin(), cut, scores.end(), std::greater<>());
-  std::erase_if(kept, [least = *cut](const Scored& item) { return item.score < least; });
+/// The k-th largest logit, -infinity where there are fewer. A heap of k: nearly all of a vocabulary is told off by one
+/// comparison.
+float kth_largest(std::span<const float> logits, std::size_t k) {
+  std::vector<float> heap;  // the smallest first
+  for (const float logit : logits) {
+    if (heap.size() == k && !(logit > heap.front())) continue;
+    if (!(logit > kNever)) continue;  // NaN, too
+    if (heap.size() == k) {
+      std::pop_heap(heap.begin(), heap.end(), std::greater<>());
+      heap.pop_back();
+    }
+    heap.push_back(logit);
+    std::push_heap(heap.begin(), heap.end(), std::greater<>());
+  }
+  return heap.size() == k ? heap.front() : kNever;
 }
 
 void keep_top_p(std::vector<Scored>& kept, double p) {
@@ -73,12 +80,14 @@ std::vector<Candidate> Sampler::candidates(std::span<float> logits) const {
   if (!(top > kNever)) return {{0, 1.0}};
   if (!sample_ || top == std::numeric_limits<float>::infinity()) return {{best, 1.0}};
 
-  std::vector<Scored> kept;
-  kept.reserve(logits.size());
-  for (std::size_t i = 0; i < logits.size(); ++i)
-    if (logits[i] > kNever) kept.push_back({logits[i] / temperature_, std::int64_t(i)});
   if (std::isinf(top / temperature_)) return {{best, 1.0}};
-  if (top_k_ > 0) keep_top_k(kept, top_k_);
+  // Division keeps the order of logits, so that the k-th largest of the quotients is that of the logits, divided;
+  // logits just below it may have the same quotient, and stay.
+  const float least = top_k_ == 0 ? kNever : kth_largest(logits, top_k_) / temperature_;
+  std::vector<Scored> kept;
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    if (const float score = logits[i] / temperature_; logits[i] > kNever && score >= least)
+      kept.push_back({score, std::int64_t(i)});
   if (top_p_ < 1.0) keep_top_p(kept, top_p_);
 
   const std::vector<float> shares = softmax(kept);
