@@ -165,7 +165,7 @@ std::string StreamDecoder::push(std::int64_t id) {
 }
 
 std::string StreamDecoder::finish() {
-  const std::string text = text_of_bytes(bytes_);
+  std::string text = text_of_bytes(bytes_);
   bytes_.clear();
   return text;
 }

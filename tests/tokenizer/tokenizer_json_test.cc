@@ -6,7 +6,6 @@ namespace assay {
 namespace {
 
 using nlohmann::json;
-using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 std::string opening(const json& file) {
