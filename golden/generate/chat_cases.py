@@ -89,7 +89,8 @@ PLAIN = {"type": "function", "function": {"name": "now", "description": "The tim
 ASKED = [user("How warm is it in Paris?"), model(tool_calls=[call("get_weather", {"location": "Paris", "days": 1}, "c1")])]
 ANSWER = {"role": "tool", "tool_call_id": "c1", "name": "get_weather", "content": "18 °C"}
 
-# name: what, messages, then tools and options where there are some.
+# name: what, messages, then tools and options where there are some. No two keys that differ in case alone: the goldens'
+# requests are written with sorted keys, and a template leaves such keys as they come (the drawn ones have them).
 WRITTEN = {
     "turn": ("One turn.", [user("What is the capital of France?")]),
     "turn-thinking": ("One turn with thinking on.", [user("Name three primes.")], None, {"enable_thinking": True}),
@@ -148,9 +149,9 @@ WRITTEN = {
                         {"role": "tool", "tool_call_id": "?", "content": "who asked?"}, model("Done.")], [WEATHER, PLAIN]),
     "tool-values": ("Every kind of JSON value as an argument.",
                     [user("Go"), model(tool_calls=[call("f", {
-                        "text": 'a "b"', "b": True, "B": False, "null": None, "int": -3, "real": 1.0,
+                        "text": 'a "b"', "b": True, "C": False, "null": None, "int": -3, "real": 1.0,
                         "small": 1e-7, "large": 1e22, "list": [1, [], ["x"], {"k": [None]}],
-                        "object": {"z": 1, "A": {"b": "c"}, "a": {}}, "": "", "ключ": "Ж", "Ключ": "ж"})])]),
+                        "object": {"z": 1, "A": {"b": "c"}, "é": {}}, "": "", "ключ": "Ж", "Замок": "ж"})])]),
     "tool-native": ("Responses beside the calls, as Gemma has them.",
                     [user("Go"), model(tool_calls=[call("f", {})], tool_responses=[
                         {"name": "f", "response": {"ok": True, "List": [1.5]}}, {"response": "plain"},
