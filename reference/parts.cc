@@ -127,9 +127,13 @@ Result<Parts> assemble(const Checkpoint& checkpoint) {
                             .activation = plan.activation,
                             .plan = layer,
                             .weights = read_layer(reader, layer, plan.hidden, i),
-                            .ops = layer_ops()});
+                            .ops = plan.assistant ? assistant_layer_ops() : layer_ops()});
   }
   ASSAY_CHECK(reader.finish());
+  if (plan.assistant) {
+    ASSAY_TRY(assistant, assemble_assistant(checkpoint));
+    parts.assistant = std::move(assistant);
+  }
   return parts;
 }
 

@@ -2,10 +2,12 @@
 // Session is made of Parts; a fault bends them first. Not here: running them (session.h).
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
 #include "model/checkpoint.h"
+#include "reference/assistant.h"
 #include "reference/op_table.h"
 #include "reference/ops/weight.h"
 
@@ -48,6 +50,7 @@ struct Parts {
   ModelWeights weights;
   ModelOps ops;
   std::vector<Layer> layers;
+  std::optional<Assistant> assistant;  ///< drafters
 };
 
 /// Errors: bad_input (a tensor that is not there).

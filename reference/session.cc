@@ -1,8 +1,11 @@
 #include "reference/session.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
+#include "reference/assistant_session.h"
+#include "reference/ops/embed.h"
 #include "reference/step.h"
 
 namespace assay::reference {
@@ -67,6 +70,23 @@ class ReferenceSession : public Session {
       if (layer.plan.kv.kind == KvSource::own) caches_[std::size_t(layer.index)].truncate(keep);
     sequence_ = std::move(kept);
     return {};
+  }
+
+  Result<CachedKv> do_cached_kv(int layer) override {
+    CachedKv views;
+    const KvCache& cache = caches_[std::size_t(layer)];
+    for (int b = 0; b < sequence_.batch; ++b) {
+      views.keys.push_back(cache.keys(b));
+      views.values.push_back(cache.values(b));
+    }
+    return views;
+  }
+
+  /// Source: Gemma4TextScaledWordEmbedding, as get_input_embeddings() hands it out: placeholders are looked up too.
+  Result<std::vector<float>> do_embed(std::span<const std::int64_t> ids) override {
+    Grid out(int(ids.size()), parts_.plan.hidden);
+    reference::embed(ids, parts_.weights.embed_tokens, float(std::sqrt(double(parts_.plan.hidden))), out.view());
+    return std::move(out.values);
   }
 
  private:
@@ -171,6 +191,9 @@ class ReferenceSession : public Session {
 
 }  // namespace
 
-std::unique_ptr<Session> make_session(Parts parts) { return std::make_unique<ReferenceSession>(std::move(parts)); }
+std::unique_ptr<Session> make_session(Parts parts) {
+  if (parts.assistant) return make_assistant_session(std::move(parts));
+  return std::make_unique<ReferenceSession>(std::move(parts));
+}
 
 }  // namespace assay::reference

@@ -22,6 +22,8 @@ struct Options {
 };
 
 Result<void> dump_verb(Options& options) {
+  if (options.dump.model.empty() && options.dump.draft.empty())
+    return fail({Failure::bad_input, "--model", "", "a checkpoint directory", "none"});
   ASSAY_TRY(engine, find_engine(options.engine));
   ASSAY_TRY(path, Path::parse(options.path));
   if (path.kind == Path::chunked && path.chunk == 0) path.chunk = options.chunk;
@@ -36,6 +38,7 @@ Result<void> dump_verb(Options& options) {
                dumped.tokens, path.name(), datasets);
   } else {
     for (const auto& [name, shape] : dumped.datasets) fmt::print("{} {}\n", name, shape_text(shape));
+    if (!dumped.note.empty()) fmt::print("{}\n", dumped.note);
   }
   return {};
 }
@@ -46,7 +49,11 @@ void add_dump(CLI::App& app, int& exit) {
   CLI::App* verb = app.add_subcommand("dump", "One engine on any checkpoint and inputs: the taps you name, in a file.");
   const auto options = std::make_shared<Options>();
   DumpOptions& dump = options->dump;
-  verb->add_option("--model", dump.model, "A checkpoint directory: config.json and *.safetensors")->required();
+  verb->add_option("--model", dump.model, "A checkpoint directory: config.json and *.safetensors");
+  verb->add_option("--draft", dump.draft, "A drafter's checkpoint directory; --model is then its target");
+  verb->add_option("--draft-steps", dump.draft_steps, "Tokens that the drafter proposes after the prompt")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
   verb->add_option(
           "--inputs", dump.inputs,
           "FILE.h5:/GROUP with transformers' forward arguments by name and shape (input_ids [B,T], attention_mask, "
@@ -71,6 +78,11 @@ void add_dump(CLI::App& app, int& exit) {
   verb->footer(
       "OUT holds taps/NAME, float32 [B,T,...] (rows where the mask is 0 are unspecified), and with --generate N\n"
       "outputs/generated_ids, int64 [B,N].\n"
+      "With --draft: the drafter's taps, [B,steps,...], outputs/next_ids [B] (the target's choice, from which the "
+      "round\n"
+      "starts) and outputs/drafted_ids [B,steps]; --generate then decodes speculatively. Where INPUTS holds\n"
+      "inputs_embeds, shared_kv_states/full_attention/key..., position_ids and attention_mask, the drafter's forward\n"
+      "alone, without --model.\n"
       "Example: assay dump --model DIR --inputs in.h5:/short --taps 'text.embed,text.layer.*.out' --generate 24 --out "
       "out.h5");
   verb->callback([options, &exit] {

@@ -4,6 +4,7 @@
 
 #include "golden/store.h"
 #include "harness/drive/tap_pattern.h"
+#include "harness/dump/dump_draft.h"
 #include "model/checkpoint.h"
 #include "model/safetensors.h"
 
@@ -54,6 +55,8 @@ Result<void> check_capabilities(const Engine& engine, const DumpOptions& options
   return {};
 }
 
+}  // namespace
+
 Result<std::vector<TapId>> wanted_taps(const Engine& engine, const Plan& plan,
                                        const std::vector<std::string>& patterns) {
   const std::vector<TapId> all = all_taps(plan);
@@ -84,25 +87,40 @@ Result<std::vector<TapId>> wanted_taps(const Engine& engine, const Plan& plan,
   return taps;
 }
 
-}  // namespace
-
-Result<CaseInputs> read_inputs(std::string_view spec) {
+Result<std::vector<NamedTensor>> read_tensors(std::string_view spec, std::span<const std::string> nested) {
   // The last ":/" parts file from group: both may hold colons.
   const std::size_t parted = spec.rfind(":/");
   const fs::path file(spec.substr(0, parted));
   const std::string group(parted == std::string_view::npos ? "/" : spec.substr(parted + 1));
-  auto tensors =
-      file.extension() == kSafetensors ? read_safetensors_group(file, group) : read_foreign_group(file, group);
-  if (!tensors) return fail(std::move(tensors).error());
-  return CaseInputs::from(*std::move(tensors), spec);
+  const auto read = [&](const std::string& path) {
+    return file.extension() == kSafetensors ? read_safetensors_group(file, path) : read_foreign_group(file, path);
+  };
+  auto tensors = read(group);
+  if (!tensors) return tensors;
+  for (const std::string& path : nested) {
+    std::string below = group;
+    if (!below.ends_with('/')) below += '/';
+    ASSAY_TRY(more, read(below + path));
+    for (NamedTensor& tensor : more) tensors->push_back({path + "/" + tensor.name, std::move(tensor.tensor)});
+  }
+  return tensors;
+}
+
+Result<CaseInputs> read_inputs(std::string_view spec) {
+  ASSAY_TRY(tensors, read_tensors(spec));
+  return CaseInputs::from(std::move(tensors), spec);
 }
 
 Result<Dumped> dump(const Engine& engine, const DumpOptions& options) {
   if (options.generate < 0)
     return fail({Failure::bad_input, "--generate", "", "a number from 0", std::to_string(options.generate)});
+  if (!options.draft.empty()) return dump_draft(engine, options);
   ASSAY_TRY(inputs, read_inputs(options.inputs));
   ASSAY_CHECK(check_capabilities(engine, options, inputs));
   ASSAY_TRY(checkpoint, Checkpoint::open(options.model));
+  if (checkpoint.plan.assistant)
+    return fail({Failure::bad_input, "--model", options.model.string(), "the target of a drafter that --draft names",
+                 "a drafter"});
   ASSAY_TRY(taps, wanted_taps(engine, checkpoint.plan, options.taps));
   ASSAY_TRY(session, engine.open(checkpoint));
   ASSAY_TRY(driven, drive(*session, inputs, {.path = options.path, .generate = options.generate, .taps = taps}));
@@ -120,11 +138,12 @@ Result<Dumped> dump(const Engine& engine, const DumpOptions& options) {
   }
   if (options.generate > 0)
     add("outputs/generated_ids", Tensor::own({inputs.batch, options.generate}, std::move(driven.generated)));
-  if (options.out.extension() == kSafetensors)
-    ASSAY_CHECK(write_safetensors(options.out, datasets));
-  else
-    ASSAY_CHECK(write_hdf5(options.out, datasets));
+  ASSAY_CHECK(write_tensors(options.out, datasets));
   return dumped;
+}
+
+Result<void> write_tensors(const fs::path& file, std::span<const NamedTensor> datasets) {
+  return file.extension() == kSafetensors ? write_safetensors(file, datasets) : write_hdf5(file, datasets);
 }
 
 }  // namespace assay

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,8 +19,10 @@ namespace assay {
 Result<CaseInputs> read_inputs(std::string_view spec);
 
 struct DumpOptions {
-  std::filesystem::path model;
-  std::string inputs;  ///< as read_inputs takes it
+  std::filesystem::path model;  ///< empty with `draft` alone, whose inputs are then transformers' own
+  std::filesystem::path draft;  ///< a drafter's checkpoint; `model` is its target
+  int draft_steps = 1;          ///< tokens of the round after the prompt
+  std::string inputs;           ///< as read_inputs takes it
   Path path;
   std::vector<std::string> taps = {"text.logits"};  ///< patterns, each of which names a tap of this model at least
   int generate = 0;
@@ -33,11 +36,24 @@ struct Dumped {
     std::vector<std::int64_t> shape;
   };
   std::vector<Written>
-      datasets;  ///< taps/NAME float32 [B, T, ...] in causal order, then outputs/generated_ids [B, N] int64
+      datasets;           ///< taps/NAME float32 [B, T, ...] in causal order, then outputs/generated_ids [B, N] int64
+  std::string note = {};  ///< a line for people: with a drafter, how much was accepted
 };
+
+/// Every tensor of the group that `spec` names, and with `nested` those of groups below it that are named by paths.
+/// Errors: io; bad_input.
+Result<std::vector<NamedTensor>> read_tensors(std::string_view spec, std::span<const std::string> nested = {});
+
+/// The taps of `plan` that patterns name, as far as the engine offers them, in causal order.
+/// Errors: bad_input (a pattern that names none); unsupported (a tap by its name that the engine lacks).
+Result<std::vector<TapId>> wanted_taps(const Engine& engine, const Plan& plan,
+                                       const std::vector<std::string>& patterns);
 
 /// Errors: those of reading, opening and driving; bad_input (a pattern that names no tap); unsupported (a path or a
 /// batch that the engine has not); io. The file is written beside, then renamed.
 Result<Dumped> dump(const Engine& engine, const DumpOptions& options);
+
+/// safetensors by the file's extension, else HDF5. Errors: io.
+Result<void> write_tensors(const std::filesystem::path& file, std::span<const NamedTensor> datasets);
 
 }  // namespace assay
