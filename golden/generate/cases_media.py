@@ -184,7 +184,8 @@ def names(spec):
 
 def make(name, spec, case, attempt):
     """One media case."""
-    return MEDIA_MAKERS[case](Media(name, spec, case, attempt))
+    m = Media(name, spec, case, attempt)
+    return {**MEDIA_MAKERS[case](m), "never": {m.special[f"{kind}_token_id"] for kind in ("image", "video", "audio")}}
 
 
 def calibration(name, spec):
