@@ -169,8 +169,8 @@ def _not_given(m):
 
 
 MEDIA_MAKERS = {
-    "image": _image, "images": _images, "image-over-window": _image_longer, "video": _video, "audio": _audio,
-    "mixed": _mixed, "padded-batch-media": _padded, "image-untyped": _untyped, "media-not-given": _not_given,
+    "picture": _image, "pictures": _images, "picture-over-window": _image_longer, "video": _video, "audio": _audio,
+    "mixed": _mixed, "padded-batch-media": _padded, "picture-untyped": _untyped, "media-not-given": _not_given,
 }
 
 
@@ -178,7 +178,7 @@ def names(spec):
     """The media cases of a golden, in order."""
     left_out = {"audio"} if "audio" not in spec else set()
     if spec["text"].get("use_bidirectional_attention") != "vision":
-        left_out.add("image-untyped")
+        left_out.add("picture-untyped")
     return [name for name in MEDIA_MAKERS if name not in left_out]
 
 
