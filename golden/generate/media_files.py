@@ -91,7 +91,8 @@ def _tone(frequency, seconds, rate, level=0.4):
     return (np.sin(2 * np.pi * frequency * np.arange(n) / rate) * fade * level * 32767).astype(np.int16)
 
 
-def _ffmpeg(*arguments):
+def ffmpeg(*arguments):
+    """Runs ffmpeg with output that depends on nothing but its input."""
     subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", "-bitexact", *map(str, arguments)], check=True)
 
 
@@ -105,15 +106,15 @@ def sounds(folder):
     with tempfile.TemporaryDirectory() as scratch:
         both, tone = Path(scratch) / "both.wav", Path(scratch) / "tone.wav"
         _wav(both, stereo, 22050)
-        _ffmpeg("-i", both, "-c:a", "flac", "-compression_level", "8", folder / "stereo.flac")
+        ffmpeg("-i", both, "-c:a", "flac", "-compression_level", "8", folder / "stereo.flac")
         _wav(tone, np.concatenate([_tone(440, 0.4, 48000), np.zeros(4800, np.int16), _tone(1500, 0.3, 48000)]), 48000)
-        _ffmpeg("-i", tone, "-c:a", "flac", folder / "tones.flac")
-        _ffmpeg("-i", both, "-ac", "1", "-c:a", "libmp3lame", "-b:a", "32k", folder / "speech.mp3")
+        ffmpeg("-i", tone, "-c:a", "flac", folder / "tones.flac")
+        ffmpeg("-i", both, "-ac", "1", "-c:a", "libmp3lame", "-b:a", "32k", folder / "speech.mp3")
         beeps = np.zeros(33 * 8000, np.int16)
         for second in range(0, 33, 4):
             beeps[second * 8000:second * 8000 + 1600] = _tone(300 + 20 * second, 0.2, 8000)
         _wav(both, beeps, 8000)
-        _ffmpeg("-i", both, "-c:a", "flac", folder / "half-a-minute.flac")
+        ffmpeg("-i", both, "-c:a", "flac", folder / "half-a-minute.flac")
     _wav(folder / "speech-8k.wav", hello[::3][:9000], 8000)
     _wav(folder / "silence.wav", np.zeros(4000, np.int16), 16000)
     _wav(folder / "click.wav", _tone(900, 100 / 16000, 16000), 16000)
@@ -123,11 +124,11 @@ def films(folder):
     """Every film."""
     folder = Path(folder)
     one = ["-threads", "1", "-pix_fmt", "yuv420p"]
-    _ffmpeg("-f", "lavfi", "-i", "testsrc2=size=128x96:rate=10:duration=4", *one, "-c:v", "libx264", "-crf", "30",
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=128x96:rate=10:duration=4", *one, "-c:v", "libx264", "-crf", "30",
             folder / "clip.mp4")
-    _ffmpeg("-f", "lavfi", "-i", "mandelbrot=size=90x160:rate=30000/1001:end_pts=40,format=yuv420p", *one, "-frames:v",
+    ffmpeg("-f", "lavfi", "-i", "mandelbrot=size=90x160:rate=30000/1001:end_pts=40,format=yuv420p", *one, "-frames:v",
             "70", "-c:v", "libx264", "-bf", "2", "-crf", "32", folder / "upright.mp4")
-    _ffmpeg("-f", "lavfi", "-i", "testsrc=size=96x64:rate=5:duration=20", "-f", "lavfi", "-i",
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=96x64:rate=5:duration=20", "-f", "lavfi", "-i",
             "sine=frequency=500:duration=1", *one, "-c:v", "mpeg4", "-q:v", "9", "-c:a", "aac", "-b:a", "24k",
             folder / "long-and-slow.mp4")
 

@@ -12,20 +12,21 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kIoBuffer = 1 << 16;
-constexpr int kMaxDamaged = 1000;         // packets in a row that nothing came of
+constexpr int kMaxInVain = 10'000;        // packets in a row that no frame came of
 constexpr unsigned kMaxStreams = 64;      // of one container
 constexpr std::int64_t kProbe = 5 << 20;  // bytes looked at to tell what a file holds
 constexpr const char* kDemuxers =
     "aac,ac3,aiff,amr,asf,au,avi,caf,flac,flv,gif,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,rm,w64,wav,"
     "wv,matroska\\,webm,mov\\,mp4\\,m4a\\,3gp\\,3g2\\,mj2";
 
-/// FFmpeg's log is a global; a library says nothing on stderr.
-void be_quiet() {
-  static const bool quiet = [] {
+/// FFmpeg's log and its largest allocation are globals; a library says nothing on stderr.
+void set_up() {
+  static const bool done = [] {
     av_log_set_level(AV_LOG_QUIET);
+    av_max_alloc(std::size_t{1} << 30U);  // the largest picture that decode_image takes has 16-bit RGBA in 0.7 GB
     return true;
   }();
-  static_cast<void>(quiet);
+  static_cast<void>(done);
 }
 
 int refuse_io(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) { return AVERROR(EACCES); }
@@ -91,7 +92,7 @@ void Stream::CloseIo::operator()(AVIOContext* io) const {
 
 Result<Codec> open_codec(const Source& source, AVCodecID id, const AVCodecParameters* parameters,
                          std::int64_t max_pixels, std::span<const std::pair<const char*, const char*>> options) {
-  be_quiet();
+  set_up();
   const AVCodec* decoder = avcodec_find_decoder(id);
   if (decoder == nullptr)
     return fail({Failure::unsupported, source.where(), "", "a codec that FFmpeg decodes", avcodec_get_name(id)});
@@ -99,7 +100,8 @@ Result<Codec> open_codec(const Source& source, AVCodecID id, const AVCodecParame
   if (!codec) return fail({Failure::internal, source.where(), "", "memory for a decoder", "none"});
   if (parameters != nullptr && avcodec_parameters_to_context(codec.get(), parameters) < 0)
     return source.wrong("", "parameters of a stream", "damage");
-  codec->max_pixels = max_pixels;
+  // It counts rows that are rounded up; whoever reads the frames checks their true size.
+  codec->max_pixels = max_pixels > 0 ? 2 * max_pixels + (1 << 16) : 0;
   codec->thread_count = 1;  // the same frames, in the same order, on every machine
   AVDictionary* dictionary = nullptr;
   for (const auto& [key, value] : options) av_dict_set(&dictionary, key, value, 0);
@@ -110,7 +112,7 @@ Result<Codec> open_codec(const Source& source, AVCodecID id, const AVCodecParame
 }
 
 Result<Stream> Stream::open(Source& source, AVMediaType type, std::int64_t max_pixels) {
-  be_quiet();
+  set_up();
   const std::string kind = av_get_media_type_string(type);
   if (source.size() == 0) return source.wrong("", "a file with " + kind, "an empty file");
   Stream stream;
@@ -195,20 +197,20 @@ Result<void> Stream::decode(const std::function<Result<Go>(const AVFrame&)>& tak
   std::int64_t frames = 0;
   int in_vain = 0;
   int read = 0;
-  while ((read = av_read_frame(container_.get(), packet.get())) >= 0 && in_vain < kMaxDamaged) {
+  while ((read = av_read_frame(container_.get(), packet.get())) >= 0 && in_vain < kMaxInVain) {
     const bool ours = packet->stream_index == stream_->index;
     const int sent = ours ? avcodec_send_packet(codec_.get(), packet.get()) : 0;
     av_packet_unref(packet.get());
     if (!ours) continue;
+    ++in_vain;
     if (sent < 0) {
       ++damage_;
-      ++in_vain;
       continue;
     }
     const std::int64_t before = frames;
     ASSAY_TRY(go, receive(*frame, frames, take));
     if (go == Go::stop) return {};
-    in_vain = frames == before && damage_ > 0 ? in_vain + 1 : 0;
+    if (frames > before) in_vain = 0;
   }
   if (read < 0 && read != AVERROR_EOF) ++damage_;
   avcodec_send_packet(codec_.get(), nullptr);

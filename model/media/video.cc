@@ -98,6 +98,9 @@ Result<void> take_frames(ffmpeg::Source& source, ffmpeg::Stream& film, const Vid
   std::int64_t kept = 0;
   const auto take = [&](const AVFrame& frame) -> Result<Go> {
     if (index == video.indices[next]) {
+      if (std::int64_t{frame.width} * frame.height > limits.pixels)
+        return source.wrong("frames", "at most " + std::to_string(limits.pixels) + " pixels each",
+                            std::to_string(frame.width) + " x " + std::to_string(frame.height));
       kept += std::int64_t{3} * frame.width * frame.height;
       if (kept > limits.rgb_bytes)
         return source.wrong("frames", "at most " + std::to_string(limits.rgb_bytes) + " bytes of RGB", "more");
