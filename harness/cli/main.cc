@@ -41,6 +41,7 @@ int run(int argc, char** argv) {
   add_golden(app, exit);
   add_faults(app, exit);
   add_kv(app, exit);
+  add_run(app, exit);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked_for) {  // --help and --version

@@ -9,8 +9,8 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "harness/cli/models.h"
 #include "harness/cli/verbs.h"
-#include "harness/hub/hub.h"
 #include "harness/kv/kv.h"
 #include "model/config.h"
 
@@ -137,7 +137,7 @@ void print_text(const Options& options, const KvCost& cost, const std::vector<st
 }
 
 Result<void> kv_verb(const Options& options) {
-  ASSAY_TRY(folder, find_model(options.model, HubOptions::from_environment(), HubNeed::config));
+  ASSAY_TRY(folder, find_model_shown(options.model, HubNeed::config));
   ASSAY_TRY(config, read_config(folder / "config.json"));
   ASSAY_TRY(plan, make_plan(config));
   ASSAY_TRY(cost, kv_cost(plan, options.context, options.batch));

@@ -18,6 +18,7 @@ void add_golden(CLI::App& app, int& exit);
 void add_dump(CLI::App& app, int& exit);
 void add_faults(CLI::App& app, int& exit);
 void add_kv(CLI::App& app, int& exit);
+void add_run(CLI::App& app, int& exit);
 
 /// Prints `assay: <message>` on stderr; returns 2.
 int report(const Failure& failure);
