@@ -1,7 +1,8 @@
 """Trains the tiny Gemma 4 of golden/data/tiny and its drafter: python -m generate train --out DIR, from golden/.
 
 Three processes train the vision tower, the audio tower and the text, each alone; then one trains everything together
-from the files that they saved (so a run that was stopped goes on); the drafter comes last. The same machine gives the
+from the files that they saved (so a run that was stopped goes on), in two processes that share each step. The drafter
+learns beside the later half of that, and again from what came out. The same machine gives the
 same weights: every draw is seeded and each process computes with one thread.
 Not here: what is learnt (train_facts.py, train_media.py), how (train_steps.py, train_drafter.py), the proof
 (train_verify.py).
@@ -25,7 +26,6 @@ from .train_batches import Batches
 from .train_model import make_model, make_processor, save_model
 
 SEED, RANKS = 4, 2
-JOINT = (("joint", 160, 2.5e-3), ("last", 300, 2e-3))  # name, steps, learning rate
 VISION = ("model.vision_tower.", "model.embed_vision.")
 AUDIO = ("model.audio_tower.", "model.embed_audio.")
 TEXT = ("model.language_model.",)
@@ -127,16 +127,26 @@ def bound(model, batches):
     steps.unclipped(model, off=False)
 
 
-def drafter_stage(out):
-    """The drafter of the finished checkpoint."""
-    from transformers import Gemma4ForConditionalGeneration
-
-    _, _, batches = start(out, SEED + 5)
-    target = Gemma4ForConditionalGeneration.from_pretrained(out, dtype=torch.float32).eval()
+def drafter_stage(out, weights, before, path, count, rate):
+    """The drafter of the target that `weights` holds; goes on from `before` where that is given."""
+    target, _, batches = start(out, SEED + 5 + count)
+    take(target, weights)
     drafter = drafting.make_drafter(target, SEED)
-    shares = {"text": 0.65, "image": 0.15, "audio": 0.05, "video": 0.15}  # where answers are long, there is much to draft
-    drafting.train_drafter(drafter, target, batches, 400, shares, {"text": 32, "image": 12, "audio": 24, "video": 8})
+    if before:
+        take(drafter, before)
+    shares = {"text": 0.7, "image": 0.12, "audio": 0.06, "video": 0.12}  # where answers are long, there is much to draft
+    sizes = {"text": 32, "image": 12, "audio": 24, "video": 8}
+    drafting.train_drafter(drafter, target.eval(), batches, count, shares, sizes, rate)
+    keep(drafter, path)
     drafting.save_drafter(drafter, Path(out) / "assistant")
+
+
+def together(out, loaded, path, count, rate):
+    """The started processes of a joint stage; none where it is done."""
+    if Path(path).exists():
+        return []
+    Path(f"{path}.meeting").unlink(missing_ok=True)
+    return [in_process(joint_stage, str(out), loaded, path, rank, count, rate) for rank in range(RANKS)]
 
 
 def in_process(target, *args):
@@ -163,16 +173,13 @@ def main(out, work=None):
     stages = {str(work / f"{name}.safetensors"): stage for name, stage in (
         ("vision", vision_stage), ("text", text_stage), ("audio", audio_stage))}
     wait_for([in_process(stage, str(out), path) for path, stage in stages.items() if not Path(path).exists()])
-    loaded = list(stages)
-    for name, count, rate in JOINT:
-        path = str(work / f"{name}.safetensors")
-        if not Path(path).exists():
-            Path(f"{path}.meeting").unlink(missing_ok=True)
-            wait_for([in_process(joint_stage, str(out), loaded, path, rank, count, rate) for rank in range(RANKS)])
-        loaded = [path]
-    finish(out, path)
+    joint, last, draft = (str(work / f"{name}.safetensors") for name in ("joint", "last", "draft"))
+    wait_for(together(out, list(stages), joint, 160, 2.5e-3))
+    early = [] if Path(draft).exists() else [in_process(drafter_stage, str(out), joint, None, draft, 300, 4e-3)]
+    wait_for(early + together(out, [joint], last, 300, 2e-3))
+    finish(out, last)
     train_verify.write_questions(out)
-    wait_for([in_process(drafter_stage, str(out))])
+    wait_for([in_process(drafter_stage, str(out), last, draft, str(work / "drafter.safetensors"), 120, 2e-3)])
     right = train_verify.verify(out, work / "held-out")
     if work == out / "work":
         shutil.rmtree(work)
