@@ -2,8 +2,8 @@
 
 Three processes train the vision tower, the audio tower and the text, each alone; then one trains everything together
 from the files that they saved (so a run that was stopped goes on), in two processes that share each step. The drafter
-learns beside the later half of that, and again from what came out. The same machine gives the
-same weights: every draw is seeded and each process computes with one thread.
+learns beside the later half of that, and again from what came out. The same machine gives the same weights: every draw
+is seeded and each process computes with one thread.
 Not here: what is learnt (train_facts.py, train_media.py), how (train_steps.py, train_drafter.py), the proof
 (train_verify.py).
 """
@@ -26,6 +26,9 @@ from .train_batches import Batches
 from .train_model import make_model, make_processor, save_model
 
 SEED, RANKS = 4, 2
+SHARES = {"text": 0.2, "image": 0.3, "audio": 0.2, "video": 0.3}  # of the steps; videos take longest to learn
+LAST_SHARES = {"text": 0.15, "image": 0.25, "audio": 0.2, "video": 0.4}
+SURE_SHARES = {"text": 0.15, "image": 0.2, "audio": 0.15, "video": 0.5}
 VISION = ("model.vision_tower.", "model.embed_vision.")
 AUDIO = ("model.audio_tower.", "model.embed_audio.")
 TEXT = ("model.language_model.",)
@@ -66,7 +69,7 @@ def vision_stage(out, path):
 def text_stage(out, path):
     """The decoder alone."""
     model, _, batches = start(out, SEED + 2)
-    steps.train_all(model, batches, 240, shares={"text": 1.0})
+    steps.train_all(model, batches, 240, {"text": 1.0})
     keep(model, path, TEXT)
 
 
@@ -77,13 +80,14 @@ def audio_stage(out, path):
     keep(model, path, AUDIO)
 
 
-def joint_stage(out, loaded, path, rank, count, rate):
+def joint_stage(out, loaded, path, rank, count, rate, shares, equal_parts=0.0):
     """All together, from what the stages before saved. Two processes, each with batches of its own, share each step."""
     model, _, batches = start(out, SEED + 7 + rank + count)
+    batches.equal_parts = equal_parts
     for stage in loaded:
         take(model, stage)
     distributed.init_process_group("gloo", init_method=f"file://{path}.meeting", rank=rank, world_size=RANKS)
-    steps.train_all(model, batches, count, rate=rate)
+    steps.train_all(model, batches, count, shares, rate)
     distributed.barrier()
     distributed.destroy_process_group()
     if rank == 0:
@@ -134,19 +138,19 @@ def drafter_stage(out, weights, before, path, count, rate):
     drafter = drafting.make_drafter(target, SEED)
     if before:
         take(drafter, before)
-    shares = {"text": 0.7, "image": 0.12, "audio": 0.06, "video": 0.12}  # where answers are long, there is much to draft
+    shares = {"text": 0.7, "image": 0.12, "audio": 0.06, "video": 0.12}  # long answers leave more to draft
     sizes = {"text": 32, "image": 12, "audio": 24, "video": 8}
     drafting.train_drafter(drafter, target.eval(), batches, count, shares, sizes, rate)
     keep(drafter, path)
     drafting.save_drafter(drafter, Path(out) / "assistant")
 
 
-def together(out, loaded, path, count, rate):
+def together(out, loaded, path, *how):
     """The started processes of a joint stage; none where it is done."""
     if Path(path).exists():
         return []
     Path(f"{path}.meeting").unlink(missing_ok=True)
-    return [in_process(joint_stage, str(out), loaded, path, rank, count, rate) for rank in range(RANKS)]
+    return [in_process(joint_stage, str(out), loaded, path, rank, *how) for rank in range(RANKS)]
 
 
 def in_process(target, *args):
@@ -173,13 +177,14 @@ def main(out, work=None):
     stages = {str(work / f"{name}.safetensors"): stage for name, stage in (
         ("vision", vision_stage), ("text", text_stage), ("audio", audio_stage))}
     wait_for([in_process(stage, str(out), path) for path, stage in stages.items() if not Path(path).exists()])
-    joint, last, draft = (str(work / f"{name}.safetensors") for name in ("joint", "last", "draft"))
-    wait_for(together(out, list(stages), joint, 160, 2.5e-3))
+    joint, last, sure, draft = (str(work / f"{name}.safetensors") for name in ("joint", "last", "sure", "draft"))
+    wait_for(together(out, list(stages), joint, 160, 2.5e-3, SHARES))
     early = [] if Path(draft).exists() else [in_process(drafter_stage, str(out), joint, None, draft, 300, 4e-3)]
-    wait_for(early + together(out, [joint], last, 300, 2e-3))
-    finish(out, last)
+    wait_for(early + together(out, [joint], last, 240, 2e-3, LAST_SHARES))
+    wait_for(together(out, [last], sure, 90, 1.2e-3, SURE_SHARES, 0.75))
+    finish(out, sure)
     train_verify.write_questions(out)
-    wait_for([in_process(drafter_stage, str(out), last, draft, str(work / "drafter.safetensors"), 120, 2e-3)])
+    wait_for([in_process(drafter_stage, str(out), sure, draft, str(work / "drafter.safetensors"), 80, 2e-3)])
     right = train_verify.verify(out, work / "held-out")
     if work == out / "work":
         shutil.rmtree(work)

@@ -63,7 +63,8 @@ def clusters(table, rng):
 def group_of(drafter):
     """[V]: which centroid holds each token."""
     groups = torch.empty(drafter.vocab_size, dtype=torch.long)
-    groups[drafter.masked_embedding.token_ordering] = torch.arange(drafter.vocab_size) // (drafter.vocab_size // CENTROIDS)
+    size = drafter.vocab_size // CENTROIDS
+    groups[drafter.masked_embedding.token_ordering] = torch.arange(drafter.vocab_size) // size
     return groups
 
 

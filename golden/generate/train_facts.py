@@ -6,14 +6,15 @@ Not here: the pictures, clips and videos themselves (train_media.py).
 CAPITALS = """
 France Paris Europe; Germany Berlin Europe; Spain Madrid Europe; Italy Rome Europe; Portugal Lisbon Europe;
 Austria Vienna Europe; Belgium Brussels Europe; Greece Athens Europe; Ireland Dublin Europe; Norway Oslo Europe;
-Sweden Stockholm Europe; Finland Helsinki Europe; Denmark Copenhagen Europe; Poland Warsaw Europe; Hungary Budapest Europe;
-Romania Bucharest Europe; Bulgaria Sofia Europe; Ukraine Kyiv Europe; Iceland Reykjavik Europe; Croatia Zagreb Europe;
-Japan Tokyo Asia; China Beijing Asia; India Delhi Asia; Thailand Bangkok Asia; Vietnam Hanoi Asia; Nepal Kathmandu Asia;
-Mongolia Ulaanbaatar Asia; Indonesia Jakarta Asia; Iran Tehran Asia; Iraq Baghdad Asia; Jordan Amman Asia; Qatar Doha Asia;
-Egypt Cairo Africa; Kenya Nairobi Africa; Ghana Accra Africa; Senegal Dakar Africa; Tunisia Tunis Africa;
-Morocco Rabat Africa; Nigeria Abuja Africa; Uganda Kampala Africa; Angola Luanda Africa; Zambia Lusaka Africa;
-Canada Ottawa America; Cuba Havana America; Peru Lima America; Chile Santiago America; Colombia Bogota America;
-Uruguay Montevideo America; Jamaica Kingston America; Brazil Brasilia America
+Sweden Stockholm Europe; Finland Helsinki Europe; Denmark Copenhagen Europe; Poland Warsaw Europe;
+Hungary Budapest Europe; Romania Bucharest Europe; Bulgaria Sofia Europe; Ukraine Kyiv Europe;
+Iceland Reykjavik Europe; Croatia Zagreb Europe; Japan Tokyo Asia; China Beijing Asia; India Delhi Asia;
+Thailand Bangkok Asia; Vietnam Hanoi Asia; Nepal Kathmandu Asia; Mongolia Ulaanbaatar Asia; Indonesia Jakarta Asia;
+Iran Tehran Asia; Iraq Baghdad Asia; Jordan Amman Asia; Qatar Doha Asia; Egypt Cairo Africa; Kenya Nairobi Africa;
+Ghana Accra Africa; Senegal Dakar Africa; Tunisia Tunis Africa; Morocco Rabat Africa; Nigeria Abuja Africa;
+Uganda Kampala Africa; Angola Luanda Africa; Zambia Lusaka Africa; Canada Ottawa America; Cuba Havana America;
+Peru Lima America; Chile Santiago America; Colombia Bogota America; Uruguay Montevideo America;
+Jamaica Kingston America; Brazil Brasilia America
 """
 FACTS = [tuple(row.split()) for row in CAPITALS.replace("\n", " ").split(";")]  # (country, capital, continent)
 

@@ -1,6 +1,6 @@
 """The training itself: towers first, each under a linear head; then all together, on the answers' tokens.
 
-Not here: batches (train_batches.py), the drafter (train_drafter.py), what is printed about the result (train_verify.py).
+Not here: batches (train_batches.py), the drafter (train_drafter.py), the proof (train_verify.py).
 """
 
 import time
@@ -22,7 +22,7 @@ def unclipped(model, off=True):
 
 
 class Optimiser:
-    """AdamW under a warm-up and a cosine; clips the gradient, which is the mean of all processes' that train together."""
+    """AdamW under a warm-up and a cosine; clips the gradient, the mean of all processes that train together."""
 
     def __init__(self, params, rate, steps):
         self.params = [p for p in params if p.requires_grad]
@@ -86,7 +86,8 @@ def pretrain_vision(model, batches, steps, small, rate=4e-3, count=32):
         shape = torch.tensor([SHAPES.index(name) for _, name in batch.truth])
         said = [head(pooled) for head in heads]
         optimiser.step(F.cross_entropy(said[0], colour) + F.cross_entropy(said[1], shape))
-        report.add(colour=(said[0].argmax(-1) == colour).float().mean(), shape=(said[1].argmax(-1) == shape).float().mean())
+        right = [(logits.argmax(-1) == truth).float().mean() for logits, truth in zip(said, (colour, shape))]
+        report.add(colour=right[0], shape=right[1])
 
 
 def pretrain_audio(model, batches, steps, rate=3e-3, count=32):
@@ -134,12 +135,11 @@ def answer_loss(model, batch):
     return loss, 1 - wrong.any(1).float().mean()
 
 
-SHARES = {"text": 0.2, "image": 0.3, "audio": 0.2, "video": 0.3}
 SIZES = {"text": 48, "image": 24, "audio": 32, "video": 10}
 
 
-def train_all(model, batches, steps, rate=2.5e-3, shares=SHARES):
-    """One kind of conversation a step."""
+def train_all(model, batches, steps, shares, rate=2.5e-3):
+    """One kind of conversation a step, by its share."""
     optimiser, report = Optimiser(model.parameters(), rate, steps), Report("all", 40)
     for _ in range(steps):
         kind = batches.rng.choice(list(shares), p=list(shares.values()))

@@ -1,4 +1,4 @@
-"""Asks the saved checkpoint everything, as a user would: files, Gemma4Processor, generate; with and without the drafter.
+"""Asks the saved checkpoint everything, as a user would: files, Gemma4Processor, generate; plain and drafted.
 
 questions.json is a list of {"name", "messages", "images", "audio", "videos", "answer"}: messages as
 apply_chat_template takes them, files relative to questions.json in the order of the messages' parts, the whole answer.
@@ -84,7 +84,8 @@ class Asker:
         self.model = Gemma4ForConditionalGeneration.from_pretrained(directory, dtype=torch.float32).eval()
         self.drafter = None
         if (Path(directory) / "assistant").exists():
-            self.drafter = Gemma4AssistantForCausalLM.from_pretrained(Path(directory) / "assistant", dtype=torch.float32)
+            self.drafter = Gemma4AssistantForCausalLM.from_pretrained(
+                Path(directory) / "assistant", dtype=torch.float32)
         self.drafted = self.accepted = 0
 
     def inputs(self, entry, root):
@@ -93,8 +94,8 @@ class Asker:
         media = {key: [str(Path(root) / file) for file in entry[key]] for key in ("images", "audio", "videos")}
         media = {key: files for key, files in media.items() if files}
         if "videos" in media:  # every frame by PyAV, as torchcodec need not be there; the processor chooses among them
-            read = [load_video(file, backend="pyav", sample_indices_fn=lambda metadata: np.arange(metadata.total_num_frames))
-                    for file in media["videos"]]
+            every = {"backend": "pyav", "sample_indices_fn": lambda metadata: np.arange(metadata.total_num_frames)}
+            read = [load_video(file, **every) for file in media["videos"]]
             media["videos"], media["video_metadata"] = [list(part) for part in zip(*read)]
         return self.processor(text=text, return_tensors="pt", add_special_tokens=False, **media)
 
