@@ -28,7 +28,7 @@ from .train_model import make_model, make_processor, save_model
 SEED, RANKS = 4, 2
 SHARES = {"text": 0.2, "image": 0.3, "audio": 0.2, "video": 0.3}  # of the steps; videos take longest to learn
 LAST_SHARES = {"text": 0.15, "image": 0.25, "audio": 0.2, "video": 0.4}
-SURE_SHARES = {"text": 0.15, "image": 0.2, "audio": 0.15, "video": 0.5}
+SURE_SHARES = {"text": 0.12, "image": 0.45, "audio": 0.18, "video": 0.25}
 VISION = ("model.vision_tower.", "model.embed_vision.")
 AUDIO = ("model.audio_tower.", "model.embed_audio.")
 TEXT = ("model.language_model.",)
@@ -181,7 +181,7 @@ def main(out, work=None):
     wait_for(together(out, list(stages), joint, 160, 2.5e-3, SHARES))
     early = [] if Path(draft).exists() else [in_process(drafter_stage, str(out), joint, None, draft, 300, 4e-3)]
     wait_for(early + together(out, [joint], last, 240, 2e-3, LAST_SHARES))
-    wait_for(together(out, [last], sure, 90, 1.2e-3, SURE_SHARES, 0.75))
+    wait_for(together(out, [last], sure, 200, 1.5e-3, SURE_SHARES, 0.6))
     finish(out, sure)
     train_verify.write_questions(out)
     wait_for([in_process(drafter_stage, str(out), sure, draft, str(work / "drafter.safetensors"), 80, 2e-3)])

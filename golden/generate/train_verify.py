@@ -139,7 +139,10 @@ def recording(rounds):
 
 
 def verify(directory, scratch, pictures=48, clips=24, videos=12, drafted=True):
-    """Asks questions.json and held-out files; prints the share answered right of each kind. True if all of it is."""
+    """Asks questions.json and held-out files; prints the share answered right of each kind.
+
+    True if it answers all of questions.json and nine tenths of each held-out kind, and drafting changes nothing.
+    """
     asker, start, all_right = Asker(directory), time.time(), True
     entries = json.loads((Path(directory) / "questions.json").read_text())
     margins, right, same, wrong = [], {}, 0, []
@@ -156,12 +159,13 @@ def verify(directory, scratch, pictures=48, clips=24, videos=12, drafted=True):
             same += asker.ask(entry, root, drafted=True)[1] == ids
     for kind, hits in right.items():
         print(f"{kind}: {sum(hits)} of {len(hits)} right")
-        all_right &= all(hits)
+        all_right &= all(hits) if kind == "questions" else sum(hits) >= 0.9 * len(hits)
     for row in wrong:
         print("  wrong:", *row, sep=" | ")
     print(f"least margin of a right answer's token: {min(margins, default=0):.2f}")
     if drafted and asker.drafter is not None:
         print(f"drafter: the same ids for {same} of {len(entries)} questions, {asker.accepted} of {asker.drafted} "
               f"drafted tokens accepted ({100 * asker.accepted / max(1, asker.drafted):.0f} %)")
+        all_right &= same == len(entries)
     print(f"verified in {time.time() - start:.0f} s")
     return all_right
