@@ -46,6 +46,8 @@ def main():
                 assistant.make_drafter(name, args.out, DATA, check=not args.no_expose)
             else:
                 make.make_golden(name, args.out, check=not args.no_expose)
+        if not args.only:
+            front_end.make(args.out)
         make.manifest(args.out)
         make.sizes(args.out)
     elif args.verb == "front-end":

@@ -23,7 +23,7 @@ from .digest import generator_digest
 
 SCHEMA = 1
 SMALL = 768
-MODULES = ("media", "front_end_text", "tokenizer", "tokenizer_cases", "chat", "chat_cases")
+MODULES = ("tokenizer_cases", "chat_cases", "media")
 
 
 @dataclasses.dataclass

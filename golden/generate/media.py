@@ -4,6 +4,7 @@ Processors: `e` (published settings of the models with a tower), `unified` (publ
 the default one). A film is read by PyAV, sound by librosa, pictures by Pillow, which are transformers' own loaders here.
 """
 
+import copy
 import functools
 import json
 import warnings
@@ -167,12 +168,18 @@ def request_stages(folder, request):
     path = folder / "files"
     lists = [request.get(kind, []) for kind in ("images", "audio", "videos")]
     batched = "texts" in request
+    rendered = None
+    if "messages" in request:
+        rendered = proc.apply_chat_template(copy.deepcopy(request["messages"]), add_generation_prompt=True, tokenize=False)
     flat = [[f for one in files for f in one] if batched else files for files in lists]
     images = [load_image(str(path / f)) for f in flat[0]]
     sampling = {k: options[k] for k in ("num_frames", "fps") if k in options}
     clips = [load_audio(str(path / f)).astype(np.float32) for f in flat[1]]
     films = [_load_film(proc, path / f, sampling) for f in flat[2]]
-    kwargs = {"text": request["texts"] if batched else request["text"], "return_tensors": "pt"}
+    text = request["texts"] if batched else rendered if rendered is not None else request["text"]
+    kwargs = {"text": text, "return_tensors": "pt"}
+    if rendered is not None and rendered.startswith(proc.tokenizer.bos_token):
+        kwargs["text_kwargs"] = {"add_special_tokens": False}  # as apply_chat_template does when it tokenizes
     if images:
         left = iter(images)
         kwargs["images"] = [[next(left) for _ in files] for files in lists[0]] if batched else images
@@ -185,7 +192,7 @@ def request_stages(folder, request):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = proc(**kwargs)
-    stages = {}
+    stages = {} if rendered is None else {"text.rendered": rendered}
     _image_stages(made, proc, images, options.get("image_tokens"), stages)
     _audio_stages(made, clips, stages)
     _video_stages(made, proc, films, stages)
@@ -258,6 +265,13 @@ def requests():
     yield "mixed", "A picture, a clip and a film.", {
         "checkpoint": "e", "text": "see <|video|> hear <|audio|> look <|image|>.", "images": ["picture.png"],
         "audio": ["speech-8k.wav"], "videos": ["long-and-slow.mp4"], "options": {"num_frames": 3}}
+    yield "chat", "A conversation with a picture, a clip and a film, from its messages to its tensors.", {
+        "checkpoint": "e", "images": ["picture.png"], "audio": ["speech-8k.wav"], "videos": ["clip.mp4"],
+        "options": {"num_frames": 2}, "messages": [
+            {"role": "system", "content": "You see and hear."},
+            {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is this?"}, {"type": "audio"}]},
+            {"role": "assistant", "content": "A disc."},
+            {"role": "user", "content": [{"type": "text", "text": "And this?"}, {"type": "video"}]}]}
     yield "batch", "Three prompts with other numbers of pictures, padded on the left.", {
         "checkpoint": "small", "texts": [ONE_IMAGE, "What is it? Paris.", "<|image|><|image|> say"],
         "images": [["picture.png"], [], ["tall.png", "wide.png"]]}

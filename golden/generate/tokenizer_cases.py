@@ -108,6 +108,10 @@ def front_end_checkpoints(folder):
     """Puts the tokenizer into the front-end checkpoints, and the text of 1 MiB among the files."""
     for name, add_bos in CHECKPOINTS.items():
         train_for_tests(Path(folder) / name, add_bos)
+    alone = Path(folder) / "sentencepiece"
+    alone.mkdir()
+    for name in ("tokenizer.model", "tokenizer_config.json"):
+        shutil.copy(Path(folder) / "e" / name, alone)
     (Path(folder).parent / "files" / "long-words.txt").write_text(corpus.long_text("words"))
 
 
@@ -145,5 +149,5 @@ def front_end_cases(folder):
         what, given = corpus.TEXTS[name]
         text = {"text": given} if isinstance(given, str) else {"bytes": base64.b64encode(given).decode()}
         yield Case("model-" + name, what + "; by the sentencepiece file", {
-            "checkpoint": "e", **text, "options": {"tokenizer": "tokenizer.model"}},
+            "checkpoint": "sentencepiece", **text},
             {"text.ids": np.array(model.encode(text_of(given)), np.int64)})
