@@ -46,7 +46,7 @@ def permuted(model, seed):
 
     changes = {(functional, "linear"): permuted_linear, (torch, "matmul"): permuted_matmul,
                (norm_class, "_norm"): permuted_norm}
-    if hasattr(model.model, "embed_vision"):
+    if getattr(model.model, "embed_vision", None) is not None or getattr(model.model, "embed_audio", None) is not None:
         changes |= _of_towers(order, permuted_linear)
     old = {(owner, name): getattr(owner, name) for owner, name in changes}
     for (owner, name), value in changes.items():
