@@ -35,7 +35,7 @@ constexpr int kMostTokens = 256;  // where neither the user nor the checkpoint s
 constexpr int kMostSmokeTokens = 64;
 
 struct Options {
-  std::string model, engine = "reference", system;
+  std::string model, engine = "reference", draft, system;
   std::vector<std::string> prompts;
   std::vector<fs::path> chats;
   MediaFiles media;
@@ -44,6 +44,7 @@ struct Options {
   std::optional<int> max_tokens, top_k;
   std::optional<double> temperature, top_p;
   std::uint64_t seed = 0;
+  int draft_tokens = 0;
   bool greedy = false, raw = false, smoke = false, json = false;
 };
 
@@ -132,6 +133,11 @@ Json told_json(const Options& options, const Told& told) {
                     {"generate_seconds", told.generated.generate_seconds},
                     {"generated_tokens_per_second", told.tokens_per_second()}};
   out["peak_memory_bytes"] = peak_memory();
+  if (const auto& acceptance = told.generated.acceptance)
+    out["draft"] = {{"rounds", acceptance->rounds},
+                    {"drafted", acceptance->drafted},
+                    {"accepted", acceptance->accepted},
+                    {"acceptance", acceptance->rate()}};
   return out;
 }
 
@@ -142,6 +148,9 @@ void print_speed(const Told& told) {
              told.first_token_seconds);
   fmt::print(stderr, "generated: {} tokens in {:.2f} s, {:.1f} tokens/s\n", generated.tokens(),
              generated.generate_seconds, told.tokens_per_second());
+  if (const auto& acceptance = generated.acceptance)
+    fmt::print(stderr, "drafted: {} tokens in {} rounds, {} accepted ({:.0f} %)\n", acceptance->drafted,
+               acceptance->rounds, acceptance->accepted, 100 * acceptance->rate());
   fmt::print(stderr, "peak memory: {:.1f} MiB\n", double(peak_memory()) / (1024.0 * 1024.0));
 }
 
@@ -152,7 +161,8 @@ Result<void> tell(const Options& options, Runner& runner, double load_seconds) {
   ASSAY_TRY(inputs, inputs_of(options, runner));
   told.inputs = inputs;
   told.inputs.more.clear();
-  GenerateOptions generate{.config = settings(options, runner.generation()), .seed = options.seed};
+  GenerateOptions generate{
+      .config = settings(options, runner.generation()), .seed = options.seed, .draft_tokens = options.draft_tokens};
   generate.most = most_tokens(options, generate.config, inputs.tokens);
   for (const std::string& key : generate.config.unapplied)
     fmt::print(stderr, "assay: generation_config.json: {} is not applied\n", key);
@@ -233,7 +243,9 @@ class Scratch {
 Result<int> smoke(const Options& options, const fs::path& folder, Runner& runner) {
   ASSAY_TRY(scratch, Scratch::make());
   ASSAY_TRY(questions, questions_for(folder, runner.sees(), scratch.path()));
-  GenerateOptions generate{.config = runner.generation(), .most = options.max_tokens.value_or(kMostSmokeTokens)};
+  GenerateOptions generate{.config = runner.generation(),
+                           .most = options.max_tokens.value_or(kMostSmokeTokens),
+                           .draft_tokens = options.draft_tokens};
   generate.config.do_sample = false;
   std::size_t right = 0;
   Json out{{"model", options.model}, {"engine", options.engine}};
@@ -285,6 +297,10 @@ Result<int> run_verb(const Options& options) {
   const auto start = Clock::now();
   ASSAY_TRY(folder, find_model_shown(options.model, HubNeed::checkpoint));
   RunnerOptions open{.tokenizer = options.tokenizer};
+  if (!options.draft.empty()) {
+    ASSAY_TRY(draft, find_model_shown(options.draft, HubNeed::checkpoint));
+    open.draft = draft;
+  }
   ASSAY_TRY(runner, Runner::open(folder, *engine, open));
   const double load_seconds = seconds_since(start);
   if (options.smoke) return smoke(options, folder, *runner);
@@ -321,6 +337,8 @@ void add_what(CLI::App* verb, Options& options) {
 
 void add_how(CLI::App* verb, Options& options) {
   verb->add_option("--engine", options.engine, "Which engine")->capture_default_str();
+  verb->add_option("--draft", options.draft, "A drafter for speculative decoding: a directory or a hub id");
+  verb->add_option("--draft-tokens", options.draft_tokens, "Tokens that it proposes a round")->check(CLI::Range(1, 64));
   verb->add_option("--tokenizer", options.tokenizer, "A tokenizer.json, tokenizer.model or folder with one");
   verb->add_option("--image-tokens", options.ask.image_tokens, "Budget of each picture")
       ->check(CLI::IsMember({70, 140, 280, 560, 1120}));

@@ -37,7 +37,7 @@ class LastLogits : public TapSink {
   int batch_;
 };
 
-/// Chooses, records and ends rows; row by row.
+/// Chooses, records and ends rows; the same for plain and speculative decoding.
 class Chooser {
  public:
   Chooser(const GenerateOptions& options, int rows, const OnToken& on_token)
@@ -46,6 +46,11 @@ class Chooser {
   }
 
   std::int64_t choose(int row, std::span<float> logits) { return samplers_[std::size_t(row)].next(logits); }
+  /// The same of logits that belong to somebody else.
+  std::int64_t choose_copy(int row, std::span<const float> logits) {
+    scratch_.assign(logits.begin(), logits.end());
+    return choose(row, scratch_);
+  }
 
   void record(int row, std::int64_t id) {
     GeneratedRow& made = generated_[std::size_t(row)];
@@ -72,6 +77,7 @@ class Chooser {
   std::vector<Sampler> samplers_;
   std::vector<GeneratedRow> generated_;
   std::vector<bool> done_;
+  std::vector<float> scratch_;
 };
 
 /// [B, T] with one more column.
@@ -155,6 +161,25 @@ Result<Generated> plain(Session& session, CaseInputs& inputs, const GenerateOpti
   return out;
 }
 
+Result<Generated> speculative(Session& session, const CaseInputs& inputs, const GenerateOptions& options,
+                              Chooser& chooser) {
+  Generated out;
+  const auto start = Clock::now();
+  SpeculativeOptions speculative{.generate = options.most, .stop_ids = options.config.stop_ids};
+  if (options.draft_tokens > 0) speculative.tokens = options.draft_tokens;
+  speculative.choose = [&](int row, std::span<const float> logits) { return chooser.choose_copy(row, logits); };
+  ASSAY_TRY(speculation, Speculation::start(session, *options.drafter, inputs, speculative));
+  while (!speculation.done()) {
+    ASSAY_TRY(next, speculation.next());
+    if (out.prompt_seconds == 0) out.prompt_seconds = seconds_since(start);
+    for (int b = 0; b < inputs.batch; ++b)
+      for (const std::int64_t id : next[std::size_t(b)]) chooser.record(b, id);
+  }
+  out.generate_seconds = seconds_since(start) - out.prompt_seconds;
+  out.acceptance = speculation.acceptance();
+  return out;
+}
+
 }  // namespace
 
 std::string_view name_of(Finish finish) { return finish == Finish::stop ? "stop" : "length"; }
@@ -188,7 +213,8 @@ Result<Generated> generate(Session& session, CaseInputs inputs, const GenerateOp
                    "ids below the model's vocabulary of " + std::to_string(session.plan().vocab), std::to_string(id)});
   if (!inputs.mask.empty() && inputs.positions.empty()) inputs.positions = positions_of(inputs);
   Chooser chooser(options, inputs.batch, on_token);
-  auto out = plain(session, inputs, options, chooser);
+  auto out = options.drafter != nullptr ? speculative(session, inputs, options, chooser)
+                                        : plain(session, inputs, options, chooser);
   if (out) out->rows = chooser.take();
   return out;
 }

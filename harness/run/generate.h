@@ -1,5 +1,6 @@
 // A batch of prompts to generated ids, each handed on as it is chosen: sampled or greedy, until a stop token or the
-// length. Not here: text in or out (conversation.h, stream.h), what a prompt is made of, drafting.
+// length. Not here: text in or out (conversation.h, stream.h), what a prompt is made of, drafting
+// (harness/drive/speculative.h, which is called where there is a drafter).
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "harness/drive/drive.h"
+#include "harness/drive/speculative.h"
 #include "model/generation_config.h"
 
 namespace assay {
@@ -27,6 +29,8 @@ struct GenerateOptions {
   std::uint64_t seed = 0;        ///< row b draws with seed + b: what it draws does not hang on its neighbours
   int most = 256;                ///< ids of a row; at least 1
   bool cache = true;             ///< false: an engine without one runs the whole sequence for each token
+  Session* drafter = nullptr;    ///< proposes tokens; the ids are the same
+  int draft_tokens = 0;          ///< a round; 0: the default of speculative.h
 };
 
 struct GeneratedRow {
@@ -36,8 +40,9 @@ struct GeneratedRow {
 
 struct Generated {
   std::vector<GeneratedRow> rows;
-  double prompt_seconds = 0;    ///< until the first ids were chosen: encoders and the whole prompt
-  double generate_seconds = 0;  ///< from there to the end
+  double prompt_seconds = 0;             ///< until the first ids were chosen: encoders and the whole prompt
+  double generate_seconds = 0;           ///< from there to the end
+  std::optional<Acceptance> acceptance;  ///< where there was a drafter
 
   std::int64_t tokens() const;  ///< of all rows
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "model/assistant.h"
 #include "model/checkpoint.h"
 
 namespace assay {
@@ -30,6 +31,16 @@ Result<std::unique_ptr<Runner>> Runner::open(const std::filesystem::path& model,
       new Runner(model, engine, std::move(checkpoint), std::move(processor), std::move(generation)));
   ASSAY_TRY(session, engine.open(runner->checkpoint_));
   runner->session_ = std::move(session);
+  if (!options.draft.empty()) {
+    ASSAY_TRY(draft, Checkpoint::open(options.draft));
+    runner->draft_checkpoint_ = std::move(draft);
+    if (!runner->draft_checkpoint_->plan.assistant)
+      return fail({Failure::bad_input, options.draft.string(), "model_type", "a drafter: gemma4_assistant",
+                   runner->draft_checkpoint_->config.model_type});
+    ASSAY_CHECK(with_target(runner->draft_checkpoint_->plan, runner->checkpoint_.plan));
+    ASSAY_TRY(drafter, engine.open(*runner->draft_checkpoint_));
+    runner->drafter_ = std::move(drafter);
+  }
   return runner;
 }
 
@@ -81,6 +92,7 @@ Result<CaseInputs> Runner::raw(std::span<const std::string> texts, const MediaFi
 
 Result<Generated> Runner::generate(CaseInputs inputs, GenerateOptions options, const OnToken& on_token) {
   options.cache = engine_.can.cache;
+  options.drafter = drafter_.get();
   if (!options.config.pad_id) options.config.pad_id = tokenizer().pad();
   return assay::generate(*session_, std::move(inputs), options, on_token);
 }

@@ -24,6 +24,7 @@ namespace assay {
 
 struct RunnerOptions {
   std::filesystem::path tokenizer = {};  ///< a file or folder instead of the checkpoint's; empty: the checkpoint's
+  std::filesystem::path draft = {};      ///< a drafter's checkpoint; empty: none
 };
 
 struct AskOptions {
@@ -72,9 +73,10 @@ class Runner {
   std::filesystem::path folder_;
   const Engine& engine_;
   Checkpoint checkpoint_;
+  std::optional<Checkpoint> draft_checkpoint_;
   Processor processor_;
   GenerationConfig generation_;
-  std::unique_ptr<Session> session_;
+  std::unique_ptr<Session> session_, drafter_;
 };
 
 }  // namespace assay
