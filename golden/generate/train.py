@@ -80,10 +80,10 @@ def audio_stage(out, path):
     keep(model, path, AUDIO)
 
 
-def joint_stage(out, loaded, path, rank, count, rate, shares, equal_parts=0.0):
+def joint_stage(out, loaded, path, rank, count, rate, shares, equal_parts=0.0, stretch=0.0):
     """All together, from what the stages before saved. Two processes, each with batches of its own, share each step."""
     model, _, batches = start(out, SEED + 7 + rank + count)
-    batches.equal_parts = equal_parts
+    batches.equal_parts, batches.stretch = equal_parts, stretch
     for stage in loaded:
         take(model, stage)
     distributed.init_process_group("gloo", init_method=f"file://{path}.meeting", rank=rank, world_size=RANKS)
@@ -177,14 +177,16 @@ def main(out, work=None):
     stages = {str(work / f"{name}.safetensors"): stage for name, stage in (
         ("vision", vision_stage), ("text", text_stage), ("audio", audio_stage))}
     wait_for([in_process(stage, str(out), path) for path, stage in stages.items() if not Path(path).exists()])
-    joint, last, sure, draft = (str(work / f"{name}.safetensors") for name in ("joint", "last", "sure", "draft"))
+    names = ("joint", "last", "sure", "firm", "draft", "drafter")
+    joint, last, sure, firm, draft, drafter = (str(work / f"{name}.safetensors") for name in names)
     wait_for(together(out, list(stages), joint, 160, 2.5e-3, SHARES))
     early = [] if Path(draft).exists() else [in_process(drafter_stage, str(out), joint, None, draft, 300, 4e-3)]
     wait_for(early + together(out, [joint], last, 240, 2e-3, LAST_SHARES))
     wait_for(together(out, [last], sure, 200, 1.5e-3, SURE_SHARES, 0.6))
-    finish(out, sure)
+    wait_for(together(out, [sure], firm, 120, 1e-3, SURE_SHARES, 0.6, 0.25))
+    finish(out, firm)
     train_verify.write_questions(out)
-    wait_for([in_process(drafter_stage, str(out), sure, draft, str(work / "drafter.safetensors"), 80, 2e-3)])
+    wait_for([in_process(drafter_stage, str(out), firm, draft, drafter, 160, 2e-3)])
     right = train_verify.verify(out, work / "held-out")
     if work == out / "work":
         shutil.rmtree(work)

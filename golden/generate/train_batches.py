@@ -48,6 +48,7 @@ class Batches:
         self.end = self.tokenizer.encode("<turn|>", add_special_tokens=False)
         self.known = [pair for fact in facts.FACTS for pair in facts.about(fact)] + facts.SMALL_TALK * 4
         self.turn, self.by_length = 0, {}
+        self.stretch = 0.0  # see media.pictures
         self.equal_parts = 0.0  # the share of videos whose colours last equally long, as in most a user makes
 
     def encode(self, text):
@@ -102,7 +103,7 @@ class Batches:
         """One picture a conversation."""
         grid = grids[self.turn % len(grids)]
         self.turn += 1
-        pixels, names = media.pictures(self.rng, count, grid)
+        pixels, names = media.pictures(self.rng, count, grid, self.stretch)
         values, positions = media.patches(pixels)
         soft = "<|image>" + "<|image|>" * (grid[0] * grid[1]) + "<image|>"
         prompt = self.prompt(facts.ASK_PICTURE, soft)

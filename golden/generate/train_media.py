@@ -41,8 +41,11 @@ def backgrounds(rng, count):
     return np.repeat(grey[:, None], 3, 1).astype(float)
 
 
-def pictures(rng, count, grid):
-    """uint8 [count, H, W, 3] and the (colour, shape) of each: one shape, anywhere, of any size."""
+def pictures(rng, count, grid, stretch=0.0):
+    """uint8 [count, H, W, 3] and the (colour, shape) of each: one shape, anywhere, of any size.
+
+    stretch: by how much a shape's width may differ from its height, as resizing to whole soft tokens makes it.
+    """
     height, width = grid[0] * PATCH * POOL, grid[1] * PATCH * POOL
     names = [list(COLOURS)[i] for i in rng.integers(len(COLOURS), size=count)]
     shapes = [SHAPES[i] for i in rng.integers(len(SHAPES), size=count)]
@@ -51,10 +54,12 @@ def pictures(rng, count, grid):
     cx = radius + (width - 2 * radius) * rng.random(count)
     cy = radius + (height - 2 * radius) * rng.random(count)
     soft = rng.uniform(0.5, 2.0, count)  # pixels over which an edge fades, as resizing makes it
+    wide = 1 - stretch * rng.random(count) if stretch else np.ones(count)
+    tall = wide[::-1] if stretch else wide  # either, both or neither
     y, x = np.mgrid[0:height, 0:width] + 0.5
     images = np.empty((count, height, width, 3), np.float32)
     for i in range(count):
-        away = _inside(shapes[i], (x - cx[i]) / radius[i], (y - cy[i]) / radius[i]) * radius[i]
+        away = _inside(shapes[i], (x - cx[i]) / radius[i] / wide[i], (y - cy[i]) / radius[i] / tall[i]) * radius[i]
         cover = np.clip(0.5 - away / soft[i], 0, 1)[..., None]
         images[i] = back[i] + (paint[i] - back[i]) * cover
     images += rng.normal(0, 1, images.shape) * rng.choice([0, 3], count)[:, None, None, None]
