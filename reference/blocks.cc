@@ -271,6 +271,8 @@ ModelOps model_ops() {
   return {.rms_norm = rms_norm,
           .extend = extend,
           .embed = embed_tokens,
+          .encode = encode,
+          .merge = merge,
           .ple_inputs = ple_inputs,
           .final_norm = final_norm,
           .logits = logits};

@@ -8,6 +8,7 @@
 
 #include "base/rows.h"
 #include "model/plan.h"
+#include "reference/encode.h"
 #include "reference/kv_cache.h"
 #include "reference/ops/grid.h"
 #include "reference/ops/weight.h"
@@ -67,6 +68,8 @@ struct ModelOps {
   std::function<void(Rows<float> x, std::span<const float> weight, float eps)> rms_norm;
   std::function<Result<Sequence>(const Sequence& before, const Forward& call)> extend;
   std::function<Grid(const Parts&, std::span<const std::int64_t> ids)> embed;
+  std::function<Result<SoftTokens>(const Parts&, std::span<const NamedTensor> media, TapSink&)> encode;
+  std::function<Result<void>(const Parts&, std::span<const std::int64_t> ids, SoftTokens&, Rows<float> embeds)> merge;
   std::function<Grid(const Parts&, std::span<const std::int64_t> ids, Rows<const float> embeds)> ple_inputs;
   std::function<Grid(const Parts&, Rows<const float> last)> final_norm;
   std::function<Grid(const Parts&, Rows<const float> normed)> logits;

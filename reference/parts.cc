@@ -3,52 +3,13 @@
 #include <string>
 #include <utility>
 
+#include "reference/tensor_reader.h"
+#include "reference/towers.h"
+
 namespace assay::reference {
 namespace {
 
-/// Reads tensors by name; the first that is missing is the failure of all.
-class Reader {
- public:
-  explicit Reader(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
-
-  Weight matrix(const std::string& name, int rows, int cols) {
-    auto tensor = checkpoint_.tensor(name);
-    if (!tensor) {
-      note(std::move(tensor).error());
-      return {};
-    }
-    return {.tensor = std::move(*tensor), .rows = rows, .cols = cols};
-  }
-
-  std::vector<float> vector(const std::string& name) {
-    auto tensor = checkpoint_.tensor(name);
-    auto values = tensor ? tensor->floats() : Result<std::vector<float>>(fail(tensor.error()));
-    if (values) return std::move(*values);
-    note(std::move(values).error());
-    return {};
-  }
-
-  float scalar(const std::string& name, float missing) {
-    if (!checkpoint_.tensor(name)) return missing;
-    const std::vector<float> values = vector(name);
-    return values.empty() ? missing : values[0];
-  }
-
-  Result<void> finish() const {
-    if (first_) return fail(*first_);
-    return {};
-  }
-
- private:
-  void note(Failure failure) {
-    if (!first_) first_ = std::move(failure);
-  }
-
-  const Checkpoint& checkpoint_;
-  std::optional<Failure> first_;
-};
-
-LayerWeights read_layer(Reader& reader, const LayerPlan& plan, int hidden, int index) {
+LayerWeights read_layer(TensorReader& reader, const LayerPlan& plan, int hidden, int index) {
   const std::string at = "layers." + std::to_string(index) + ".";
   const std::string attn = at + "self_attn.";
   LayerWeights w;
@@ -106,7 +67,7 @@ Result<Parts> assemble(const Checkpoint& checkpoint) {
   parts.ops = model_ops();
   const Plan& plan = parts.plan;
   const int layers = int(plan.layers.size());
-  Reader reader(checkpoint);
+  TensorReader reader(checkpoint);
 
   parts.weights.embed_tokens = reader.matrix("embed_tokens.weight", plan.vocab, plan.hidden);
   parts.weights.lm_head =
@@ -129,6 +90,8 @@ Result<Parts> assemble(const Checkpoint& checkpoint) {
                             .weights = read_layer(reader, layer, plan.hidden, i),
                             .ops = plan.assistant ? assistant_layer_ops() : layer_ops()});
   }
+  if (plan.vision) parts.vision = assemble_vision(reader, *plan.vision, plan.hidden);
+  if (plan.audio) parts.audio = assemble_audio(reader, *plan.audio, plan.hidden);
   ASSAY_CHECK(reader.finish());
   if (plan.assistant) {
     ASSAY_TRY(assistant, assemble_assistant(checkpoint));

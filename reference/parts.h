@@ -8,8 +8,10 @@
 #include "base/result.h"
 #include "model/checkpoint.h"
 #include "reference/assistant.h"
+#include "reference/audio.h"
 #include "reference/op_table.h"
 #include "reference/ops/weight.h"
+#include "reference/vision.h"
 
 namespace assay::reference {
 
@@ -51,6 +53,8 @@ struct Parts {
   ModelOps ops;
   std::vector<Layer> layers;
   std::optional<Assistant> assistant;  ///< drafters
+  std::optional<Vision> vision;
+  std::optional<Audio> audio;
 };
 
 /// Errors: bad_input (a tensor that is not there).

@@ -9,7 +9,7 @@ const Engine& reference_engine() {
   static const Engine engine{.can = {.name = "reference",
                                      .version = "1",
                                      .arithmetic = "fp32",
-                                     .taps = {"text.*", "assistant.*"},
+                                     .taps = {"vision.*", "audio.*", "text.*", "assistant.*"},
                                      .cache = true,
                                      .batch = true,
                                      .step = true},

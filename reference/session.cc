@@ -1,7 +1,9 @@
 #include "reference/session.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <string_view>
 #include <utility>
 
 #include "reference/assistant_session.h"
@@ -10,6 +12,10 @@
 
 namespace assay::reference {
 namespace {
+
+constexpr std::array<std::string_view, 9> kInputs = {
+    "position_ids",       "mm_token_type_ids",    "pixel_values",   "image_position_ids", "pixel_values_videos",
+    "video_position_ids", "num_frames_per_video", "input_features", "input_features_mask"};
 
 /// The last n tokens of each batch row.
 Grid last_rows(Rows<const float> x, int batch, int n) {
@@ -28,14 +34,16 @@ class ReferenceSession : public Session {
  protected:
   Result<void> do_forward(const Forward& call, TapSink& taps) override {
     ASSAY_CHECK(check(call));
-    if (call.cache == Cache::extend) return run(call, taps, sequence_, caches_);
+    if (call.cache == Cache::extend) return run(call, taps, sequence_, caches_, soft_);
     Sequence sequence;
+    ASSAY_TRY(soft, parts_.ops.encode(parts_, call.more, taps));
     if (call.cache == Cache::none) {
       std::vector<KvCache> caches(parts_.layers.size());
-      return run(call, taps, sequence, caches);
+      return run(call, taps, sequence, caches, soft);
     }
-    ASSAY_CHECK(run(call, taps, sequence, caches_));
+    ASSAY_CHECK(run(call, taps, sequence, caches_, soft));
     sequence_ = std::move(sequence);
+    soft_ = std::move(soft);
     return {};
   }
 
@@ -98,13 +106,15 @@ class ReferenceSession : public Session {
           return fail({Failure::bad_input, "forward", "input_ids",
                        "ids below vocab_size_per_layer_input, " + std::to_string(plan.ple_vocab), std::to_string(id)});
     for (const NamedTensor& tensor : call.more)
-      if (tensor.name != "position_ids" && tensor.name != "mm_token_type_ids")
-        return fail({Failure::unsupported, "reference", tensor.name, "position_ids or mm_token_type_ids", ""});
+      if (std::ranges::find(kInputs, tensor.name) == kInputs.end())
+        return fail({Failure::unsupported, "reference", tensor.name, "an argument of transformers' forward", ""});
     return {};
   }
 
   /// @param before  the tokens that `caches` hold; becomes those and the call's
-  Result<void> run(const Forward& call, TapSink& taps, Sequence& before, std::vector<KvCache>& caches) {
+  /// @param soft    soft tokens of the prompt that are not yet merged
+  Result<void> run(const Forward& call, TapSink& taps, Sequence& before, std::vector<KvCache>& caches,
+                   SoftTokens& soft) {
     ASSAY_TRY(sequence, parts_.ops.extend(before, call));
     if (sequence.cached == 0)
       for (const Layer& layer : parts_.layers)
@@ -112,6 +122,7 @@ class ReferenceSession : public Session {
 
     const std::span<const std::int64_t> ids = call.ids.all();
     Grid x = parts_.ops.embed(parts_, ids);
+    ASSAY_CHECK(parts_.ops.merge(parts_, ids, soft, x.view()));
     taps.offer(Tap::embed, -1, [&] { return x.view(); });
     Grid ple;
     if (parts_.plan.ple_width > 0) ple = parts_.ops.ple_inputs(parts_, ids, x.view());
@@ -187,6 +198,7 @@ class ReferenceSession : public Session {
   Parts parts_;
   Sequence sequence_;            ///< of the cached tokens
   std::vector<KvCache> caches_;  ///< one a layer; those of KV-shared layers stay empty
+  SoftTokens soft_;              ///< of the cached prompt
 };
 
 }  // namespace
