@@ -7,6 +7,8 @@
 #include <memory>
 #include <utility>
 
+#include "engine/media_rows.h"
+
 namespace assay {
 namespace {
 
@@ -87,6 +89,11 @@ class Collector : public TapSink {
   void take(TapId id, Rows<const float> rows) override {
     if (id.tap == Tap::logits && last_logits_) keep_last(rows);
     if (id.tap == Tap::logits && !collect_logits_) return;
+    if (row_space(id.tap) != RowSpace::tokens) {  // of the first piece, whole
+      const std::span<const float> all = rows.all();
+      driven_.taps.emplace_back(id, std::vector<float>(all.begin(), all.end()));
+      return;
+    }
     std::vector<float>& whole = storage(id);
     const std::size_t cols = std::size_t(rows.cols);
     for (int b = 0; b < batch_; ++b)
@@ -341,6 +348,8 @@ Result<Driven> drive(Session& session, const CaseInputs& inputs, const DriveOpti
     return bad("chunk", "at least 1", std::to_string(options.path.chunk));
   for (const TapId id : options.taps)
     if (!exists(session.plan(), id)) return bad("taps", "a tap of this model", id.name());
+  ASSAY_TRY(media, media_rows(session.plan(), inputs.more));
+  if (media.any()) ASSAY_CHECK(check_placeholders(session.plan(), media, inputs.ids, true));
   if (options.generate > 0 && !inputs.mask.empty())
     for (int b = 0; b < inputs.batch; ++b)  // the token after the last column continues what stands there
       if (inputs.mask[std::size_t(b + 1) * std::size_t(inputs.tokens) - 1] == 0)

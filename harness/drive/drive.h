@@ -46,7 +46,8 @@ struct DriveOptions {
 };
 
 struct Driven {
-  /// All rows of the prompt, [B * T, columns], by tap; rows of padding are unspecified.
+  /// All rows of the prompt by tap, [B * T, columns], or those of the media's row space; rows of padding are
+  /// unspecified. Taps of towers that had nothing to encode are not there.
   std::vector<std::pair<TapId, std::vector<float>>> taps;
   std::vector<std::int64_t> generated;  ///< [B, generate]
   std::vector<float> generated_logits;  ///< [B, generate, V], what each of them was chosen from
@@ -60,8 +61,8 @@ std::vector<std::pair<int, int>> pieces(const Plan& plan, const CaseInputs& inpu
 /// What a Failure of drive() expected when the logits that generating needs are not finite.
 inline constexpr std::string_view kFiniteLogits = "finite logits";
 
-/// Errors: bad_input (a tap the model lacks, chunks of nothing); those of Session::forward; bad_output when logits are
-/// not finite while generating.
+/// Errors: bad_input (a tap the model lacks, chunks of nothing, placeholders that do not fit the media, media in a
+/// batch that is fed in pieces); those of Session::forward; bad_output when logits are not finite while generating.
 Result<Driven> drive(Session& session, const CaseInputs& inputs, const DriveOptions& options);
 
 }  // namespace assay

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/media_rows.h"
 #include "golden/store.h"
 #include "harness/drive/tap_pattern.h"
 #include "harness/dump/dump_draft.h"
@@ -125,6 +126,7 @@ Result<Dumped> dump(const Engine& engine, const DumpOptions& options) {
   ASSAY_TRY(session, engine.open(checkpoint));
   ASSAY_TRY(driven, drive(*session, inputs, {.path = options.path, .generate = options.generate, .taps = taps}));
 
+  ASSAY_TRY(media, media_rows(checkpoint.plan, inputs.more));
   Dumped dumped{inputs.batch, inputs.tokens, {}};
   std::vector<NamedTensor> datasets;
   const auto add = [&](std::string name, Tensor tensor) {
@@ -133,7 +135,11 @@ Result<Dumped> dump(const Engine& engine, const DumpOptions& options) {
   };
   for (auto& [id, values] : driven.taps) {
     std::vector<std::int64_t> shape = row_shape(checkpoint.plan, id);
-    shape.insert(shape.begin(), {inputs.batch, inputs.tokens});
+    if (id.tap == Tap::audio_mel) shape = {media.features};
+    const RowSpace space = row_space(id.tap);
+    const std::vector<std::int64_t> rows =
+        space == RowSpace::tokens ? std::vector<std::int64_t>{inputs.batch, inputs.tokens} : media.leading(space);
+    shape.insert(shape.begin(), rows.begin(), rows.end());
     add("taps/" + id.name(), Tensor::own(std::move(shape), std::move(values)));
   }
   if (options.generate > 0)

@@ -35,9 +35,8 @@ struct Dumped {
     std::string name;
     std::vector<std::int64_t> shape;
   };
-  std::vector<Written>
-      datasets;           ///< taps/NAME float32 [B, T, ...] in causal order, then outputs/generated_ids [B, N] int64
-  std::string note = {};  ///< a line for people: with a drafter, how much was accepted
+  std::vector<Written> datasets;  ///< taps/NAME float32 in causal order, then outputs/generated_ids [B, N] int64
+  std::string note = {};          ///< a line for people: with a drafter, how much was accepted
 };
 
 /// Every tensor of the group that `spec` names, and with `nested` those of groups below it that are named by paths.
@@ -49,8 +48,9 @@ Result<std::vector<NamedTensor>> read_tensors(std::string_view spec, std::span<c
 Result<std::vector<TapId>> wanted_taps(const Engine& engine, const Plan& plan,
                                        const std::vector<std::string>& patterns);
 
-/// Errors: those of reading, opening and driving; bad_input (a pattern that names no tap); unsupported (a path or a
-/// batch that the engine has not); io. The file is written beside, then renamed.
+/// Taps of text are [B, T, ...]; of towers [n, L, ...] where all their inputs have one length L, else [rows, ...];
+/// soft tokens [S, ...]. Errors: those of reading, opening and driving; bad_input (a pattern that names no tap);
+/// unsupported (a path or a batch that the engine has not); io. The file is written beside, then renamed.
 Result<Dumped> dump(const Engine& engine, const DumpOptions& options);
 
 /// safetensors by the file's extension, else HDF5. Errors: io.

@@ -86,6 +86,7 @@ Result<Seen> try_case(const Fault& fault, const Checkpoint& checkpoint, const Go
                       .tokens = inputs.tokens,
                       .mask = inputs.mask,
                       .positions = inputs.positions,
+                      .media = media_rows(checkpoint.plan, inputs.more).value_or(MediaRows{}),
                       .taps = golden.taps,
                       .arithmetic = "fp32"};
   return look(view, golden, *driven, fault, fault.shows_at(checkpoint.plan));

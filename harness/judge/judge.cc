@@ -9,9 +9,30 @@
 namespace assay {
 namespace {
 
-std::size_t columns_of(const CaseView& view, TapId id) { return std::size_t(columns(view.plan, id)); }
+std::vector<std::int64_t> shape_of_row(const CaseView& view, TapId id) {
+  if (id.tap == Tap::audio_mel) return {view.media.features};
+  return row_shape(view.plan, id);
+}
 
-/// The golden's values and the token rows b * T + t they stand for, without padding.
+std::size_t columns_of(const CaseView& view, TapId id) {
+  std::size_t product = 1;
+  for (const std::int64_t extent : shape_of_row(view, id)) product *= std::size_t(extent);
+  return product;
+}
+
+/// What the rows of a tap are folded into: [B, T], or the extents of the media.
+std::vector<std::int64_t> leading(const CaseView& view, TapId id) {
+  const RowSpace space = row_space(id.tap);
+  return space == RowSpace::tokens ? std::vector<std::int64_t>{view.batch, view.tokens} : view.media.leading(space);
+}
+
+std::int64_t count_rows(const CaseView& view, TapId id) {
+  std::int64_t product = 1;
+  for (const std::int64_t extent : leading(view, id)) product *= extent;
+  return product;
+}
+
+/// The golden's values and the flat rows they stand for (tokens: b * T + t), without padding.
 struct Kept {
   std::vector<std::int64_t> rows;
   std::vector<float> values;
@@ -19,7 +40,7 @@ struct Kept {
 
 std::vector<std::int64_t> rows_of(const CaseView& view, const GoldenTap& golden) {
   if (!golden.rows.empty()) return golden.rows;
-  std::vector<std::int64_t> all(std::size_t(view.batch) * std::size_t(view.tokens));
+  std::vector<std::int64_t> all(std::size_t(count_rows(view, golden.id)));
   std::iota(all.begin(), all.end(), 0);
   return all;
 }
@@ -29,10 +50,12 @@ std::optional<Kept> kept(const CaseView& view, const GoldenTap& golden) {
   const std::size_t cols = columns_of(view, golden.id);
   const std::vector<std::int64_t> rows = rows_of(view, golden);
   if (golden.values.size() != rows.size() * cols) return std::nullopt;
+  const std::int64_t all = count_rows(view, golden.id);
+  const bool tokens = row_space(golden.id.tap) == RowSpace::tokens;  // goldens keep no padding of media
   Kept out;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i] < 0 || rows[i] >= std::int64_t{view.batch} * view.tokens) return std::nullopt;
-    if (!view.mask.empty() && view.mask[std::size_t(rows[i])] == 0) continue;
+    if (rows[i] < 0 || rows[i] >= all) return std::nullopt;
+    if (tokens && !view.mask.empty() && view.mask[std::size_t(rows[i])] == 0) continue;
     out.rows.push_back(rows[i]);
     const auto row = golden.values.begin() + std::ptrdiff_t(i * cols);
     out.values.insert(out.values.end(), row, row + std::ptrdiff_t(cols));
@@ -50,17 +73,21 @@ std::vector<float> pick(std::span<const float> all, std::span<const std::int64_t
   return out;
 }
 
-/// [b, t, ...] of a flat index into the compared rows.
+/// Indices of a flat index into a row-major shape, appended.
+void unravel(std::int64_t flat, std::span<const std::int64_t> shape, std::vector<std::int64_t>& to) {
+  std::vector<std::int64_t> at(shape.size());
+  for (std::size_t i = shape.size(); i-- > 0; flat /= shape[i]) at[i] = flat % shape[i];
+  to.insert(to.end(), at.begin(), at.end());
+}
+
+/// [b, t, ...] of a flat index into the compared rows; [n, i, ...] or [row, ...] of media.
 std::vector<std::int64_t> unravel(const CaseView& view, TapId id, std::size_t flat,
                                   std::span<const std::int64_t> rows) {
-  std::vector<std::int64_t> shape = row_shape(view.plan, id);
   const std::size_t cols = columns_of(view, id);
-  const std::int64_t row = rows[flat / cols];
-  std::vector<std::int64_t> inner(shape.size());
-  std::int64_t rest = std::int64_t(flat % cols);
-  for (std::size_t i = shape.size(); i-- > 0; rest /= shape[i]) inner[i] = rest % shape[i];
-  inner.insert(inner.begin(), {row / view.tokens, row % view.tokens});
-  return inner;
+  std::vector<std::int64_t> at;
+  unravel(rows[flat / cols], leading(view, id), at);
+  unravel(std::int64_t(flat % cols), shape_of_row(view, id), at);
+  return at;
 }
 
 double noise(const GoldenTap& tap, std::string_view arithmetic) {
@@ -101,8 +128,8 @@ Choices differing_choices(std::span<const float> expected, std::span<const float
 }
 
 std::vector<std::int64_t> full_shape(const CaseView& view, TapId id) {
-  std::vector<std::int64_t> shape = row_shape(view.plan, id);
-  shape.insert(shape.begin(), {view.batch, view.tokens});
+  std::vector<std::int64_t> shape = leading(view, id);
+  for (const std::int64_t extent : shape_of_row(view, id)) shape.push_back(extent);
   return shape;
 }
 
@@ -212,7 +239,7 @@ TapResult judge_tap(const CaseView& view, const GoldenTap& golden, std::span<con
     return result;
   }
   const std::size_t cols = columns_of(view, golden.id);
-  const std::size_t size = std::size_t(view.batch) * std::size_t(view.tokens) * cols;
+  const std::size_t size = std::size_t(count_rows(view, golden.id)) * cols;
   std::optional<Kept> expected = kept(view, golden);
   if (!expected)
     return not_judged(view, golden.id, Verdict::fail_shape,
@@ -316,7 +343,9 @@ std::string vacuous(const CaseView& view, const GoldenTap& golden) {
     return judge_kept(view, golden, *expected, std::move(actual)).verdict == Verdict::pass;
   };
   if (passes(std::vector<float>(expected->values.size(), 0))) return "vacuous golden: zeros would pass";
-  if (info(golden.id.tap).kind == TapKind::rope && all_at_position_0(view, expected->rows)) return "";
+  if (info(golden.id.tap).kind == TapKind::rope && row_space(golden.id.tap) == RowSpace::tokens &&
+      all_at_position_0(view, expected->rows))
+    return "";
   const std::size_t cols = columns_of(view, golden.id);
   for (const std::string_view name : words(info(golden.id.tap).inputs)) {
     const std::optional<TapId> id = input_tap(view.plan, golden.id, name);

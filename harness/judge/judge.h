@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/tolerance.h"
+#include "engine/media_rows.h"
 #include "golden/store.h"
 #include "model/plan.h"
 #include "reports/run.h"
@@ -36,13 +37,14 @@ struct CaseView {
   int batch = 0, tokens = 0;
   std::span<const std::int64_t> mask;       ///< [B, T]; empty = all 1. Rows of padding are never compared.
   std::span<const std::int64_t> positions;  ///< [B, T]; empty = 0 .. T - 1
+  MediaRows media;                          ///< of the case's inputs
   std::span<const GoldenTap> taps;          ///< the golden's, for the noise that a choice rests on
   std::string_view arithmetic;
 };
 
 /// Judges one tap. Verdicts: pass, fail_numeric, fail_shape, fail_nan; unsupported for an arithmetic without a
 /// tolerance.
-/// @param actual  [B * T, columns], all rows
+/// @param actual  all rows of the tap's row space: [B * T, columns], or of the media
 TapResult judge_tap(const CaseView& view, const GoldenTap& golden, std::span<const float> actual);
 
 /// Judges greedy ids: equal, or no verdict from the first difference of a row on where the golden's margin is too

@@ -43,6 +43,7 @@ class CaseVerifier {
               .tokens = test.inputs.tokens,
               .mask = test.inputs.mask,
               .positions = test.inputs.positions,
+              .media = media_rows(test.checkpoint.plan, test.inputs.more).value_or(MediaRows{}),  // drive() says why
               .taps = test.golden.taps,
               .arithmetic = test.engine.can.arithmetic},
         vacuous_(test.golden.taps.size()) {}
