@@ -37,7 +37,7 @@ CaseInputs full_inputs() {
   in.mask = {1, 1, 1, 1, 1};
   in.positions = {10, 11, 12, 13, 14};
   in.types = {0, 3, 3, 0, 0};
-  in.more.push_back({"pixel_values", Tensor::own({1}, std::vector<float>{1})});
+  in.more.push_back({"another_input", Tensor::own({1}, std::vector<float>{1})});
   return in;
 }
 
@@ -48,7 +48,7 @@ TEST(Drive, PrefillIsOneForwardWithAFreshCache) {
                                .positions = {10, 11, 12, 13, 14},
                                .types = {0, 3, 3, 0, 0},
                                .mask_shape = {1, 5},
-                               .more = {"pixel_values"},
+                               .more = {"another_input"},
                                .cache = Cache::fresh,
                                .logit_rows = 1,
                                .wants_logits = false}));
@@ -73,7 +73,7 @@ TEST(Drive, ChunkedIsFreshThenExtends) {
                                       .positions = {10, 11},
                                       .types = {0, 3},
                                       .mask_shape = {1, 2},
-                                      .more = {"pixel_values"},
+                                      .more = {"another_input"},
                                       .cache = Cache::fresh,
                                       .logit_rows = 1},
                                  Call{.ids = {3, 4},
@@ -114,7 +114,7 @@ TEST(Drive, NocacheRecomputesTheWholeSequenceForEachToken) {
     EXPECT_EQ(heard[i].positions.back(), 14 + std::int64_t(i));
     EXPECT_EQ(heard[i].types.size(), 5 + i);
     EXPECT_EQ(heard[i].types[1], 3) << "the prompt's types, whole, at each recomputation";
-    EXPECT_THAT(heard[i].more, ElementsAre("pixel_values"));
+    EXPECT_THAT(heard[i].more, ElementsAre("another_input"));
     EXPECT_EQ(heard[i].logit_rows, 1);
     EXPECT_TRUE(heard[i].wants_logits);
   }
@@ -285,7 +285,7 @@ TEST(CaseInputs, AreReadFromTransformersNames) {
   EXPECT_EQ(read->positions, in.positions);
   EXPECT_EQ(read->types, in.types);
   ASSERT_EQ(read->more.size(), 1U);
-  EXPECT_EQ(read->more[0].name, "pixel_values");
+  EXPECT_EQ(read->more[0].name, "another_input");
 }
 
 TEST(CaseInputs, OneRowOfPositionsIsEveryRows) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/media_rows.h"
 #include "golden/store.h"
 #include "harness/drive/drive.h"
 
@@ -78,7 +79,12 @@ class FakeSession : public Session {
     const int batch = call.ids.rows, tokens = call.ids.cols;
     const Tensor* positions = find(call.more, "position_ids");
     const std::vector<std::int64_t> given = positions == nullptr ? std::vector<std::int64_t>() : *positions->integers();
+    ASSAY_TRY(media, media_rows(plan(), call.more));
     for (const TapId id : all_taps(plan())) {
+      if (row_space(id.tap) != RowSpace::tokens) {
+        offer_media(id, media, taps);
+        continue;
+      }
       const int cols = columns(plan(), id) + extra_columns(id);
       const int first = id.tap == Tap::logits && call.logit_rows > 0 ? tokens - call.logit_rows : 0;
       for (int n = 0; n < times(id); ++n)
@@ -99,6 +105,19 @@ class FakeSession : public Session {
   }
 
  private:
+  /// A tower's tap: values depend on the row alone.
+  void offer_media(TapId id, const MediaRows& media, TapSink& taps) {
+    const int rows = media.rows(row_space(id.tap)), cols = columns(plan(), id);
+    if (rows == 0) return;
+    taps.offer(id.tap, id.layer, [&] {
+      values_.clear();
+      for (int r = 0; r < rows; ++r)
+        for (int c = 0; c < cols; ++c) values_.push_back(value(id, r, r, c));
+      bend(id, values_);
+      return Rows<const float>{values_.data(), rows, cols};
+    });
+  }
+
   void record(const Forward& call, const TapSink& taps) {
     const auto all = [](Rows<const std::int64_t> rows) {
       return std::vector<std::int64_t>(rows.data, rows.data + rows.size());

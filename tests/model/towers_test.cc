@@ -218,7 +218,9 @@ using Shapes = std::map<std::string, std::vector<std::int64_t>>;
 Shapes tower_tensors(const json& config) {
   Shapes shapes;
   for (const ExpectedTensor& expected : expected_tensors(plan_of(config).value()))
-    if (expected.name.starts_with("model.")) EXPECT_TRUE(shapes.emplace(expected.name, expected.shape).second);
+    if (expected.name.starts_with("model.")) {
+      EXPECT_TRUE(shapes.emplace(expected.name, expected.shape).second) << expected.name;
+    }
   return shapes;
 }
 

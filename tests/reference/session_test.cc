@@ -131,11 +131,13 @@ TEST(Session, RefusesTensorsThatItWouldIgnore) {
   const auto session = open("e2b-tails");
   NoTaps none(int(session->plan().layers.size()));
   const std::int64_t id = 1;
-  const std::vector<NamedTensor> more = {{"pixel_values", Tensor::own({1, 1}, std::vector<float>{0})}};
-  const auto done = session->forward({.ids = {&id, 1, 1}, .mask = {}, .more = more}, none);
-  ASSERT_FALSE(done);
-  EXPECT_EQ(done.error().kind, Failure::unsupported);
-  EXPECT_THAT(done.error().message(), HasSubstr("pixel_values"));
+  const auto refused = [&](const char* name) {
+    const std::vector<NamedTensor> more = {{name, Tensor::own({1, 1}, std::vector<float>{0})}};
+    return session->forward({.ids = {&id, 1, 1}, .mask = {}, .more = more}, none).error();
+  };
+  EXPECT_EQ(refused("pixel_value").kind, Failure::unsupported);
+  EXPECT_THAT(refused("pixel_value").message(), HasSubstr("pixel_value: "));
+  EXPECT_EQ(refused("pixel_values").kind, Failure::bad_input) << "it has no vision tower";
 }
 
 // Every op by itself on the golden's own inputs: an error could not hide behind one before it.
