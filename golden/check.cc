@@ -8,7 +8,9 @@
 
 #include "base/error_stats.h"
 #include "base/sha256.h"
+#include "golden/check_draft.h"
 #include "golden/facts.h"
+#include "model/assistant.h"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -79,6 +81,11 @@ std::vector<Finding> check_plan(const GoldenInfo& info, const Plan& plan) {
     Facts(findings, at).same("blocks", none ? name_of(Blocks::causal) : info.blocks, name_of(plan.layers[i].blocks));
   }
   check_towers(info, plan, findings);
+  const AssistantPlan assistant = plan.assistant.value_or(AssistantPlan{});
+  const Centroids centroids = assistant.centroids.value_or(Centroids{});
+  facts.same("backbone", info.backbone, assistant.backbone);
+  facts.same("centroids", info.centroids, centroids.count);
+  facts.same("centroids_used", info.centroids_used, centroids.used);
   return findings;
 }
 
@@ -87,6 +94,21 @@ Result<void> check_belongs(const GoldenInfo& info, const fs::path& checkpoint) {
   if (hash == info.checkpoint_sha256) return {};
   return fail(
       {Failure::bad_input, checkpoint.string(), "sha256", info.checkpoint_sha256 + ", as the golden has it", hash});
+}
+
+Result<Target> open_target(const fs::path& data, const GoldenInfo& info, const Plan& drafter) {
+  if (info.target.empty() || info.target.find('/') != std::string::npos)
+    return fail({Failure::bad_input, data.string(), "@target", "the name of a drafter's target", info.target});
+  const fs::path folder = data / info.target / "checkpoint";
+  ASSAY_CHECK(check_manifest(data, info.target));
+  ASSAY_TRY(hash, checkpoint_sha256(folder));
+  if (hash != info.target_sha256)
+    return fail(
+        {Failure::bad_input, folder.string(), "sha256", info.target_sha256 + ", as the drafter's golden has it", hash});
+  ASSAY_TRY(checkpoint, Checkpoint::open(folder));
+  const Result<Plan> plan = with_target(drafter, checkpoint.plan);  // copied: g++ 12 believes a moved one uninitialized
+  if (!plan) return fail(plan.error());
+  return Target{std::move(checkpoint), *plan};
 }
 
 std::vector<Finding> check_golden(const fs::path& data, const GoldenEntry& entry) {
@@ -108,9 +130,18 @@ std::vector<Finding> check_golden(const fs::path& data, const GoldenEntry& entry
   const GoldenInfo& info = golden->info();
   if (const auto belongs = check_belongs(info, entry.checkpoint); !belongs) unread(belongs.error());
   if (info.dtype != "float32") findings.push_back({"/@dtype", "is " + info.dtype + ", not float32"});
-  add(check_plan(info, checkpoint->plan));
+  Plan plan = checkpoint->plan;
+  if (plan.assistant) {
+    auto target = open_target(data, info, plan);
+    if (!target) {
+      unread(target.error());
+      return findings;
+    }
+    plan = std::move(target->drafter);
+  }
+  add(check_plan(info, plan));
   add(check_weights(*checkpoint));
-  if (info.layers.size() != checkpoint->plan.layers.size() || info.vocab != checkpoint->plan.vocab) return findings;
+  if (info.layers.size() != plan.layers.size() || info.vocab != plan.vocab) return findings;
 
   std::vector<GoldenCase> cases;
   for (const std::string& name : info.cases) {
@@ -119,10 +150,10 @@ std::vector<Finding> check_golden(const fs::path& data, const GoldenEntry& entry
       unread(loaded.error());
       continue;
     }
-    add(check_case(checkpoint->plan, *loaded));
+    add(plan.assistant ? check_draft_case(plan, *loaded) : check_case(plan, *loaded));
     cases.push_back(*std::move(loaded));
   }
-  add(check_cases(checkpoint->plan, cases));
+  add(plan.assistant ? check_draft_cases(plan, cases) : check_cases(plan, cases));
   return findings;
 }
 

@@ -24,6 +24,14 @@ std::vector<Finding> check_golden(const std::filesystem::path& data, const Golde
 /// That a golden was made from this checkpoint directory. Errors: io; bad_input, where its hash is another.
 Result<void> check_belongs(const GoldenInfo& info, const std::filesystem::path& checkpoint);
 
+/// A drafter's plan with the layers of the target that its golden names, whose checkpoint must be the one it was made
+/// with. Errors: as Checkpoint::open; bad_input (another hash, a target that does not fit).
+struct Target {
+  Checkpoint checkpoint;
+  Plan drafter;
+};
+Result<Target> open_target(const std::filesystem::path& data, const GoldenInfo& info, const Plan& drafter);
+
 /// The facts that transformers resolved against our plan, field by field; inverse frequencies within one ULP.
 std::vector<Finding> check_plan(const GoldenInfo& info, const Plan& plan);
 

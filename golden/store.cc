@@ -21,7 +21,8 @@ std::string layer_name(std::int64_t layer) {
   return "layer." + std::string(number.size() < 2 ? "0" : "") + number;
 }
 
-Result<GoldenLayer> read_layer(const hdf5::Group& plan, std::int64_t index) {
+/// @param last_donor  the last layer whose K/V it may read
+Result<GoldenLayer> read_layer(const hdf5::Group& plan, std::int64_t index, std::int64_t last_donor) {
   ASSAY_TRY(group, plan.group(layer_name(index)));
   GoldenLayer layer;
   ASSAY_READ(layer.attention, group.text("attention"));
@@ -31,7 +32,7 @@ Result<GoldenLayer> read_layer(const hdf5::Group& plan, std::int64_t index) {
   ASSAY_READ_INT(layer.q_heads, group, "q_heads", 1, kMost);
   ASSAY_READ_INT(layer.kv_heads, group, "kv_heads", 1, kMost);
   ASSAY_READ_INT(layer.window, group, "window", 0, kMost);
-  ASSAY_READ_INT(layer.donor, group, "donor", 0, index);
+  ASSAY_READ_INT(layer.donor, group, "donor", 0, last_donor);
   ASSAY_READ_INT(layer.value_is_key, group, "value_is_key", 0, 1);
   ASSAY_READ_INT(layer.ffn_width, group, "ffn_width", 1, kMost);
   ASSAY_READ_INT(layer.ple_width, group, "ple_width", 0, kMost);
@@ -69,8 +70,15 @@ Result<GoldenInfo> read_info(const hdf5::Group& root) {
   const std::int64_t found =
       std::count_if(members.begin(), members.end(), [](const std::string& name) { return name.starts_with("layer."); });
   if (found != layers) return plan.wrong("", std::to_string(layers) + " layers", std::to_string(found));
+  if (root.has_attribute("target")) {
+    ASSAY_READ(info.target, root.text("target"));
+    ASSAY_READ(info.target_sha256, root.text("target_sha256"));
+    ASSAY_READ_INT(info.backbone, plan, "backbone", 1, kMost);
+    ASSAY_READ_INT(info.centroids, plan, "centroids", 0, kMost);
+    ASSAY_READ_INT(info.centroids_used, plan, "centroids_used", 0, kMost);
+  }
   for (std::int64_t i = 0; i < layers; ++i) {
-    ASSAY_TRY(layer, read_layer(plan, i));
+    ASSAY_TRY(layer, read_layer(plan, i, info.target.empty() ? i : kMaxLayers));
     info.layers.push_back(std::move(layer));
   }
   if (plan.has("vision")) ASSAY_READ(info.vision, read_vision(plan));
@@ -118,9 +126,10 @@ int layers_of(const GoldenInfo& info, TapId id) {
 }
 
 /// All rows of a tap that names none: [B, T, ...] of tokens, [S, ...] of soft tokens. Other taps of towers always do.
-Result<void> check_all_rows(const hdf5::Dataset& dataset, const GoldenTap& tap, const CaseRows& rows) {
+Result<void> check_all_rows(const hdf5::Dataset& dataset, const GoldenTap& tap, const CaseRows& rows, int draft_steps) {
   const RowSpace space = row_space(tap.id.tap);
-  std::vector<std::int64_t> expected{rows.batch(), rows.tokens()};
+  const bool drafter = part_of(tap.id.tap) == TapPart::assistant;
+  std::vector<std::int64_t> expected{rows.batch(), drafter ? draft_steps : rows.tokens()};
   if (space == RowSpace::vision_soft || space == RowSpace::audio_soft)
     expected = {rows.count(space)};
   else if (space != RowSpace::tokens)
@@ -132,7 +141,7 @@ Result<void> check_all_rows(const hdf5::Dataset& dataset, const GoldenTap& tap, 
 }
 
 Result<GoldenTap> read_tap(const hdf5::Group& taps, const std::string& name, const GoldenInfo& info,
-                           const CaseRows& rows) {
+                           const CaseRows& rows, int draft_steps) {
   const auto id = TapId::parse(name);
   const int layers = int(info.layers.size());
   if (!id || id->layer >= layers_of(info, *id) || id->name() != name)
@@ -149,8 +158,13 @@ Result<GoldenTap> read_tap(const hdf5::Group& taps, const std::string& name, con
     ASSAY_READ(tap.noise_bf16_rms, magnitude(dataset, "noise_bf16_rms"));
   }
   if (tap.id.tap == Tap::router_topk) ASSAY_READ(tap.margin, magnitude(dataset, "margin", true));
+  if (tap.id.tap == Tap::assistant_logits && info.centroids > 0) {
+    ASSAY_READ(tap.margin, magnitude(dataset, "cut_margin"));
+    ASSAY_READ(tap.margin_noise, magnitude(dataset, "cut_noise"));
+  }
 
-  const std::int64_t count = rows.count(row_space(tap.id.tap));
+  const std::int64_t count =
+      part_of(tap.id.tap) == TapPart::assistant ? 0 : rows.count(row_space(tap.id.tap));  // a drafter's are all kept
   if (dataset.has_attribute("rows")) {
     ASSAY_READ(tap.rows, dataset.integers("rows"));
     std::int64_t least = 0;
@@ -163,7 +177,7 @@ Result<GoldenTap> read_tap(const hdf5::Group& taps, const std::string& name, con
     if (tap.shape.size() < 2 || tap.shape[0] != std::ssize(tap.rows))
       return dataset.wrong("", "[" + std::to_string(tap.rows.size()) + ", ...]", shape_text(tap.shape));
   } else {
-    ASSAY_CHECK(check_all_rows(dataset, tap, rows));
+    ASSAY_CHECK(check_all_rows(dataset, tap, rows, draft_steps));
   }
   ASSAY_READ(tap.values, dataset.floats());
   return tap;
@@ -210,11 +224,13 @@ Result<GoldenCase> read_case(const hdf5::Group& group, std::string_view name, co
   const auto rows = CaseRows::of(found.inputs, soft_tokens(info));
   if (!rows) return inputs.wrong("/" + rows.error().where, rows.error().expected, rows.error().found);
 
+  if (!info.target.empty()) ASSAY_READ_INT(found.draft_steps, group, "draft_steps", 1, kMost);
+
   ASSAY_TRY(taps, group.group("taps"));
   ASSAY_TRY(tap_names, taps.names());
   const int layers = int(info.layers.size());
   for (const std::string& tap_name : tap_names) {
-    ASSAY_TRY(tap, read_tap(taps, tap_name, info, *rows));
+    ASSAY_TRY(tap, read_tap(taps, tap_name, info, *rows, found.draft_steps));
     found.taps.push_back(std::move(tap));
   }
   std::sort(found.taps.begin(), found.taps.end(),

@@ -31,6 +31,7 @@ struct GoldenTap {
   double noise_fp32 = 0, noise_excess = 0, noise_bf16 = 0, noise_bf16_rms = 0;
   double margin =
       0;  ///< of discrete choices: the smallest gap between what was chosen and what was not; may be infinite
+  double margin_noise = 0;  ///< of a drafter's clusters: how much their scores move; of others their own tap says it
   std::vector<float> values;
 };
 
@@ -44,6 +45,9 @@ struct GoldenCase {
   double generated_margin = 0;
   std::vector<float> generated_logits;  ///< [B, generated, V], what each id was chosen from
   std::vector<float> logits;            ///< [B, V], of the last position
+  /// Drafters: tokens a round; taps are [B, draft_steps, ...]. The inputs are the target's prompt, generated_ids what
+  /// was drafted (path draft) or what speculative decoding gives (speculative), logits the target's.
+  int draft_steps = 0;
 };
 
 /// What transformers resolved for one layer; the plan is tested against it.
@@ -88,7 +92,9 @@ struct GoldenInfo {
   std::vector<GoldenLayer> layers;
   std::optional<GoldenVision> vision;
   std::optional<GoldenAudio> audio;
-  std::vector<std::string> cases;  ///< names, sorted
+  std::vector<std::string> cases;                       ///< names, sorted
+  std::string target, target_sha256;                    ///< drafters: whose golden's checkpoint is the target
+  int backbone = 0, centroids = 0, centroids_used = 0;  ///< drafters
 };
 
 /// How this checkpoint makes soft tokens, for CaseRows::of.

@@ -79,7 +79,7 @@ def _short(t, w):
 
 
 def _one_token(t, w):
-    return _case("A prompt of one token: one key to look at.", single(t.ids(1)), steps=2)
+    return _case("A prompt of one token: one key to look at.", single(t.ids(1)), steps=1)
 
 
 def _window_plus_one(t, w):

@@ -301,12 +301,14 @@ std::string Path::name() const {
     case chunked: return chunk > 0 ? "chunked:" + std::to_string(chunk) : "chunked";
     case decode: return "decode";
     case batched: return "batched";
+    case draft: return "draft";
+    case speculative: return "speculative";
   }
   return "";
 }
 
 Result<Path> Path::parse(std::string_view name) {
-  for (const Kind kind : {prefill, nocache, chunked, decode, batched})
+  for (const Kind kind : {prefill, nocache, chunked, decode, batched, draft, speculative})
     if (Path path{kind, 0}; path.name() == name) return path;
   constexpr std::string_view kChunked = "chunked:";
   if (name.starts_with(kChunked)) {
@@ -315,8 +317,8 @@ Result<Path> Path::parse(std::string_view name) {
     const auto [stop, error] = std::from_chars(name.data() + kChunked.size(), end, path.chunk);
     if (error == std::errc() && stop == end && path.chunk > 0) return path;
   }
-  return fail(
-      {Failure::bad_input, "path", "", "prefill, nocache, chunked, chunked:N, decode or batched", std::string(name)});
+  return fail({Failure::bad_input, "path", "",
+               "prefill, nocache, chunked, chunked:N, decode, batched, draft or speculative", std::string(name)});
 }
 
 const std::vector<float>* Driven::find(TapId id) const {
@@ -341,6 +343,8 @@ std::vector<std::pair<int, int>> pieces(const Plan& plan, const CaseInputs& inpu
 }
 
 Result<Driven> drive(Session& session, const CaseInputs& inputs, const DriveOptions& options) {
+  if (options.path.kind == Path::draft || options.path.kind == Path::speculative)
+    return fail({Failure::bad_input, "path", options.path.name(), "a path of one model by itself", "a drafter's"});
   const auto bad = [](std::string field, std::string expected, std::string found) {
     return fail({Failure::bad_input, "drive", std::move(field), std::move(expected), std::move(found)});
   };

@@ -29,7 +29,8 @@ struct CaseInputs {
 
 /// A way through a case (DESIGN.md section 3).
 struct Path {
-  enum Kind { prefill, nocache, chunked, decode, batched };
+  /// The last two are a drafter's: its first round after the prompt, and speculative decoding (draft.h, speculative.h).
+  enum Kind { prefill, nocache, chunked, decode, batched, draft, speculative };
   Kind kind = prefill;
   int chunk = 0;  ///< chunked only: tokens a piece
 

@@ -101,6 +101,9 @@ double noise_of(const CaseView& view, TapId id) {
   return 0;
 }
 
+/// What ids are chosen from.
+TapId logits_of(const Plan& plan) { return {plan.assistant ? Tap::assistant_logits : Tap::logits, -1}; }
+
 bool allows_no_verdict(double margin, double noise_beneath) { return margin < kMarginOverNoise * noise_beneath; }
 
 std::vector<int> nonzero(std::span<const float> row) {
@@ -266,7 +269,7 @@ TapResult judge_ids(const CaseView& view, const GoldenCase& golden, std::span<co
     result.note = fmt::format("{} ids instead of {}", actual.size(), golden.generated_ids.size());
     return result;
   }
-  const bool no_verdict = allows_no_verdict(golden.generated_margin, noise_of(view, {Tap::logits, -1}));
+  const bool no_verdict = allows_no_verdict(golden.generated_margin, noise_of(view, logits_of(view.plan)));
   for (std::size_t i = 0; i < actual.size(); ++i) {
     if (actual[i] == golden.generated_ids[i]) continue;
     if (result.stats.mismatches++ == 0) {
@@ -300,8 +303,8 @@ TapResult judge_generated_logits(const CaseView& view, const GoldenCase& golden,
     result.note = fmt::format("{} values where the golden holds {}", actual.size(), golden.generated_logits.size());
     return result;
   }
-  const auto logits =
-      std::find_if(view.taps.begin(), view.taps.end(), [](const GoldenTap& tap) { return tap.id.tap == Tap::logits; });
+  const auto logits = std::find_if(view.taps.begin(), view.taps.end(),
+                                   [&](const GoldenTap& tap) { return tap.id == logits_of(view.plan); });
   const std::optional<Allowance> allowed =
       logits == view.taps.end() ? std::nullopt : allowance(*logits, view.arithmetic);
   if (!allowed) {

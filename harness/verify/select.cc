@@ -75,10 +75,12 @@ std::vector<Path> paths_of(const Plan& plan, const GoldenCase& golden, const Cas
   const auto add = [&](Path path) {
     if (has_path(selection, path)) add_once(paths, path);
   };
-  for (const Path::Kind kind : {Path::prefill, Path::nocache, Path::chunked, Path::decode, Path::batched}) {
+  for (const Path::Kind kind :
+       {Path::prefill, Path::nocache, Path::chunked, Path::decode, Path::batched, Path::draft, Path::speculative}) {
     const std::string name = Path{kind, 0}.name();
     if (std::find(golden.paths.begin(), golden.paths.end(), name) == golden.paths.end()) continue;
-    if ((kind == Path::batched) != (inputs.batch > 1)) continue;
+    const bool drafted = kind == Path::draft || kind == Path::speculative;  // of any number of rows
+    if (!drafted && (kind == Path::batched) != (inputs.batch > 1)) continue;
     if (kind != Path::chunked) {
       add({kind, 0});
     } else {

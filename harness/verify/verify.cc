@@ -78,7 +78,8 @@ struct Job {
       std::string names(kPaths);
       for (const Path path : paths) names += "\n" + path.name();
       send(names);
-      const CaseUnderTest test{id(), *engine, subject->checkpoint, loaded->golden, loaded->inputs};
+      const CaseUnderTest test{id(),           *engine,        subject->checkpoint,
+                               loaded->golden, loaded->inputs, subject->target ? &*subject->target : nullptr};
       verify_case(test, paths, options.selection, [&](const PathResult& result) { send(to_json(result)); });
     };
   }
@@ -167,8 +168,18 @@ Result<std::vector<Subject>> open_goldens(const std::filesystem::path& data, con
     ASSAY_TRY(golden, Golden::open(entry.file));
     ASSAY_TRY(checkpoint, Checkpoint::open(entry.checkpoint));
     const GoldenInfo info = golden.info();
-    subjects.push_back({entry.name, info.variant, std::move(checkpoint), info.cases,
-                        [golden = std::move(golden)](std::string_view name) { return golden.load(name); }});
+    std::optional<Checkpoint> target;
+    if (!info.target.empty()) {
+      ASSAY_TRY(opened, open_target(data, info, checkpoint.plan));
+      target = std::move(opened.checkpoint);
+    }
+    subjects.push_back({entry.name,
+                        info.variant,
+                        std::move(checkpoint),
+                        info.cases,
+                        [golden = std::move(golden)](std::string_view name) { return golden.load(name); },
+                        {},
+                        std::move(target)});
   }
   return subjects;
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,7 +27,8 @@ struct Subject {
   Checkpoint checkpoint;
   std::vector<std::string> cases;
   std::function<Result<GoldenCase>(std::string_view)> load;
-  std::string model = {};  ///< as Selection has it
+  std::string model = {};                 ///< as Selection has it
+  std::optional<Checkpoint> target = {};  ///< drafters
 };
 
 /// The selected goldens below `data`: hashed against the manifest, then opened, with their checkpoints. With

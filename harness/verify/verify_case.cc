@@ -5,17 +5,20 @@
 
 #include <fmt/format.h>
 
+#include "harness/drive/draft.h"
+#include "harness/drive/speculative.h"
 #include "harness/drive/tap_pattern.h"
 #include "harness/judge/judge.h"
 
 namespace assay {
 namespace {
 
-constexpr TapId kLogits{Tap::logits, -1};
+/// What ids are chosen from: always offered.
+bool is_logits(TapId id) { return id.tap == Tap::logits || id.tap == Tap::assistant_logits; }
 
 bool offers(const Engine& engine, TapId id) {
   const std::string name = id.name();
-  return id == kLogits || std::any_of(engine.can.taps.begin(), engine.can.taps.end(),
+  return is_logits(id) || std::any_of(engine.can.taps.begin(), engine.can.taps.end(),
                                       [&](const std::string& pattern) { return tap_matches(pattern, name); });
 }
 
@@ -46,7 +49,11 @@ class CaseVerifier {
               .media = media_rows(test.checkpoint.plan, test.inputs.more).value_or(MediaRows{}),  // drive() says why
               .taps = test.golden.taps,
               .arithmetic = test.engine.can.arithmetic},
-        vacuous_(test.golden.taps.size()) {}
+        vacuous_(test.golden.taps.size()) {
+    if (!test.checkpoint.plan.assistant) return;
+    view_.tokens = test.golden.draft_steps;  // rows of a drafter's taps are steps of a round, none of them padding
+    view_.mask = view_.positions = {};
+  }
 
   PathResult run(Path path) {
     const auto start = std::chrono::steady_clock::now();
@@ -63,9 +70,10 @@ class CaseVerifier {
     if (!session) return without_taps(test_.id, path.name(), verdict_of(session.error()), session.error().message());
     PathResult result = without_taps(test_.id, path.name(), Verdict::pass, "");
     const std::vector<TapId> all = wanted(path);
-    const bool logits = std::find(all.begin(), all.end(), kLogits) != all.end();
-    if (all.size() > (logits ? 1U : 0U)) judge_taps(**session, path, all, "taps", result);
-    if (logits) judge_taps(**session, path, {kLogits}, "logits", result);
+    std::vector<TapId> logits;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(logits), is_logits);
+    if (all.size() > logits.size()) judge_taps(**session, path, all, "taps", result);
+    if (!logits.empty()) judge_taps(**session, path, logits, "logits", result);
     if (test_.golden.generated > 0 && (selected(path, kGeneratedIds) || selected(path, kGeneratedLogits)))
       judge_generated(**session, path, result);
     conclude(result);
@@ -74,6 +82,24 @@ class CaseVerifier {
 
   bool selected(Path path, std::string_view tap) const {
     return filter_matches(selection_.filter, subject_of(test_.id.golden, test_.id.case_name, path.name(), tap));
+  }
+
+  /// A drafter is driven beside its target, another session of the same engine.
+  Result<Driven> driven_by(Session& session, DriveOptions options) const {
+    const bool drafted = options.path.kind == Path::draft || options.path.kind == Path::speculative;
+    if (!drafted) return drive(session, test_.inputs, options);
+    if (test_.target == nullptr)
+      return fail({Failure::bad_input, test_.id.golden, "path", "a target for " + options.path.name(), "none"});
+    ASSAY_TRY(target, test_.engine.open(*test_.target));
+    if (options.path.kind == Path::draft) {
+      options.generate = test_.golden.draft_steps;
+      return drive_draft(*target, session, test_.inputs, options);
+    }
+    ASSAY_TRY(spoken, speculate(*target, session, test_.inputs,
+                                {.generate = options.generate, .tokens = test_.golden.draft_steps}));
+    Driven driven;
+    for (const auto& row : spoken.generated) driven.generated.insert(driven.generated.end(), row.begin(), row.end());
+    return driven;
   }
 
   /// Taps that the golden holds, the engine has and nobody filtered out.
@@ -87,7 +113,7 @@ class CaseVerifier {
   void judge_taps(Session& session, Path path, const std::vector<TapId>& ids, const char* mode, PathResult& result) {
     std::vector<TapId> known;  // a golden's tap that the plan lacks is the judge's to report, not the engine's to offer
     std::copy_if(ids.begin(), ids.end(), std::back_inserter(known), [&](TapId id) { return exists(view_.plan, id); });
-    const Result<Driven> driven = drive(session, test_.inputs, {.path = path, .generate = 0, .taps = known});
+    const Result<Driven> driven = driven_by(session, {.path = path, .generate = 0, .taps = known});
     if (!driven) {
       result.taps.push_back(of_failure(driven.error(), mode));
       return;
@@ -107,8 +133,7 @@ class CaseVerifier {
   }
 
   void judge_generated(Session& session, Path path, PathResult& result) {
-    const Result<Driven> driven =
-        drive(session, test_.inputs, {.path = path, .generate = test_.golden.generated, .taps = {}});
+    const Result<Driven> driven = driven_by(session, {.path = path, .generate = test_.golden.generated, .taps = {}});
     const auto add = [&](std::string_view name, const auto& judge_it) {
       if (!selected(path, name)) return;
       TapResult judged = driven ? judge_it() : of_failure(driven.error(), "ids");
@@ -116,8 +141,9 @@ class CaseVerifier {
       judged.mode = "ids";
       result.taps.push_back(std::move(judged));
     };
-    add(kGeneratedLogits,
-        [&] { return judge_generated_logits(view_, test_.golden, driven->generated, driven->generated_logits); });
+    if (path.kind != Path::speculative)  // its ids are the target's, whose logits its own golden holds
+      add(kGeneratedLogits,
+          [&] { return judge_generated_logits(view_, test_.golden, driven->generated, driven->generated_logits); });
     add(kGeneratedIds, [&] { return judge_ids(view_, test_.golden, driven->generated); });
   }
 

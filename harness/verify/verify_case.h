@@ -27,7 +27,8 @@ struct CaseUnderTest {
   const Engine& engine;
   const Checkpoint& checkpoint;
   const GoldenCase& golden;
-  const CaseInputs& inputs;  ///< of the golden
+  const CaseInputs& inputs;            ///< of the golden
+  const Checkpoint* target = nullptr;  ///< drafters: whose prompt the inputs are
 };
 
 /// A result for each path: `done` hears of each as soon as it is there. On every path the prompt runs with all taps
