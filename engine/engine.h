@@ -64,7 +64,8 @@ class Session {
   /// bad_output (a tap with a wrong shape, twice or never).
   Result<void> forward(const Forward& call, TapSink& taps);
   /// Runs only the op that makes `tap`, on given inputs: teacher forcing. `inputs` holds the taps of the table's inputs
-  /// column by their full names (float32, [B, T, ...]) and attention_mask, position_ids... by transformers' names.
+  /// column by their full names (float32, [B, T, ...] or the rows of media) and attention_mask, position_ids... by
+  /// transformers' names.
   Result<void> step(TapId tap, std::span<const NamedTensor> inputs, TapSink& taps);
   /// Forgets row b's cached tokens past the first keep[b], padding counted. Rows that keep fewer than the longest are
   /// then padded on the left, as a batch of such prompts is; masks of later calls say so.

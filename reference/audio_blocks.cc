@@ -30,9 +30,15 @@ float sigmoid(float x) { return float(1 / (1 + std::exp(-double{x}))); }
 
 }  // namespace
 
+Frames halved(const Frames& frames) {
+  Frames now{frames.clips, (frames.length + 1) / 2, {}};
+  for (int clip = 0; clip < frames.clips; ++clip)
+    for (int frame = 0; frame < now.length; ++frame) now.real.push_back(frames.is_real(clip, 2 * frame) ? 1 : 0);
+  return now;
+}
+
 Grid convolve_clips(const Audio& audio, int index, Frames& frames, Rows<const float> x) {
   const int channels = audio.plan.channels[index], before = index == 0 ? 1 : audio.plan.channels[0];
-  const Frames now{frames.clips, (frames.length + 1) / 2, {}};
   Grid all(0, 0);
   for (int clip = 0; clip < frames.clips; ++clip) {
     Grid masked(x.slice(clip * frames.length, frames.length));
@@ -46,10 +52,7 @@ Grid convolve_clips(const Audio& audio, int index, Frames& frames, Rows<const fl
   audio.ops.layer_norm({all.values.data(), int(all.values.size()) / channels, channels}, audio.weights.conv_norm[index],
                        {}, audio.plan.eps);
   activate(all.values, Activation::relu);
-  Frames halved = now;
-  for (int clip = 0; clip < frames.clips; ++clip)
-    for (int frame = 0; frame < now.length; ++frame) halved.real.push_back(frames.is_real(clip, 2 * frame) ? 1 : 0);
-  frames = std::move(halved);
+  frames = halved(frames);
   return all;
 }
 

@@ -6,7 +6,9 @@
 
 namespace assay::reference::audio {
 
-/// relu(LayerNorm over channels of the convolution of x * mask); every other frame's mask stays.
+/// What a convolution leaves of a mask: every other entry.
+Frames halved(const Frames& frames);
+/// relu(LayerNorm over channels of the convolution of x * mask).
 /// Source: Gemma4AudioSubSampleConvProjectionLayer.
 Grid convolve_clips(const Audio& audio, int index, Frames& frames, Rows<const float> x);
 /// input_proj_linear of both convolutions: [clips * length, hidden]. Source: Gemma4AudioSubSampleConvProjection.

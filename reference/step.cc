@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "reference/blocks.h"
+#include "reference/step_towers.h"
 
 namespace assay::reference {
 namespace {
@@ -187,7 +188,8 @@ Result<Grid> made(const Inputs& inputs, const Parts& parts, TapId id) {
 }  // namespace
 
 Result<void> step_tap(const Parts& parts, TapId id, std::span<const NamedTensor> given, TapSink& taps) {
-  ASSAY_TRY(grid, made(Inputs(parts, given), parts, id));
+  const bool tower = part_of(id.tap) == TapPart::vision || part_of(id.tap) == TapPart::audio;
+  ASSAY_TRY(grid, tower ? tower_tap(parts, id, given) : made(Inputs(parts, given), parts, id));
   taps.offer(id.tap, id.layer, [&] { return grid.view(); });
   return {};
 }

@@ -1,4 +1,5 @@
-// Teacher forcing: one op on given inputs. Not here: running them in order (session.cc).
+// Teacher forcing: one op on given inputs. Not here: running them in order (session.cc), those
+// of the towers (step_towers.h).
 #pragma once
 
 #include <span>
