@@ -30,7 +30,7 @@ def main():
     verb = verbs.add_parser("expose", help="list what each perturbation of a golden's model changes")
     verb.add_argument("name", choices=list(SPECS))
     verb.add_argument("--out", default=str(DATA))
-    verbs.add_parser("ops", help="write tests/data/ops.safetensors and ops.json")
+    verbs.add_parser("ops", help="write tests/data/ops.safetensors, ops.json and towers/")
     verb = verbs.add_parser("front-end", help="the goldens of tokenizers, templates and media")
     verb.add_argument("--out", default=str(DATA), help="where to (default: golden/data)")
     verbs.add_parser("tokenizer", help="write tests/data/tokenizer: a small tokenizer and what transformers makes of texts")
@@ -69,7 +69,9 @@ def main():
         raise SystemExit(train(args.out, args.work))
     elif args.verb == "ops":
         from .ops import write_ops
+        from .ops_towers import write_towers
         write_ops()
+        write_towers()
 
 
 if __name__ == "__main__":
