@@ -51,7 +51,8 @@ Result<int> soft_of(const VisionPlan& plan, std::string_view name, std::span<con
       std::count_if(patches.begin(), patches.end(), [](const Position& p) { return p.x != -1 && p.y != -1; });
   if (plan.encoder_free) return int(real);
   const std::int64_t cells = length / (plan.pool * plan.pool);
-  const auto side = cells == 0 ? 0 : std::int64_t(std::sqrt(double(length / cells)));
+  const std::int64_t of_a_cell = cells == 0 ? 0 : length / cells;
+  const auto side = std::int64_t(std::sqrt(double(of_a_cell)));
   if (cells == 0 || side * side * cells != length)
     return fail(wrong(name, "a number of patches that is a multiple of " + std::to_string(plan.pool * plan.pool),
                       std::to_string(length)));
@@ -202,6 +203,18 @@ Result<MediaRows> media_rows(const Plan& plan, std::span<const NamedTensor> tens
     return fail(wrong("pixel_values_videos", "fewer than 2^31 patches in all", "more"));
   ASSAY_CHECK(read_audio(plan, tensors, media));
   return media;
+}
+
+std::vector<std::int64_t> tap_shape(const Plan& plan, const MediaRows& media, TapId id, std::int64_t batch,
+                                    std::int64_t tokens) {
+  const RowSpace space = row_space(id.tap);
+  std::vector<std::int64_t> shape =
+      space == RowSpace::tokens ? std::vector<std::int64_t>{batch, tokens} : media.leading(space);
+  if (id.tap == Tap::audio_mel)
+    shape.push_back(media.features);
+  else
+    for (const std::int64_t extent : row_shape(plan, id)) shape.push_back(extent);
+  return shape;
 }
 
 std::array<int, 3> count_placeholders(const Plan& plan, std::span<const std::int64_t> ids) {

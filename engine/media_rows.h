@@ -45,6 +45,10 @@ struct MediaRows {
 /// gemma4_unified forms (transformers 5.22.2).
 Result<MediaRows> media_rows(const Plan& plan, std::span<const NamedTensor> tensors);
 
+/// The shape of a tap's tensor: [batch, tokens, ...], or the leading extents of its media and a row.
+std::vector<std::int64_t> tap_shape(const Plan& plan, const MediaRows& media, TapId id, std::int64_t batch,
+                                    std::int64_t tokens);
+
 /// A mask of zeros and ones, whatever its dtype. Errors: bad_input; unsupported (a dtype).
 Result<std::vector<char>> mask_values(std::string_view name, const Tensor& tensor);
 

@@ -141,7 +141,8 @@ namespace {
 /// The soft tokens of one item, [cells, hidden], without cells that no patch falls into.
 Grid pool_item(const VisionPlan& plan, std::span<const PatchPosition> positions, Rows<const float> x) {
   const int cells = x.rows / (plan.pool * plan.pool);
-  const auto side = std::int64_t(std::sqrt(double(x.rows / cells)));
+  const int of_a_cell = x.rows / cells;
+  const auto side = std::int64_t(std::sqrt(double(of_a_cell)));
   std::int64_t width = 1;
   for (const PatchPosition& at : positions) width = std::max(width, at.x + 1);
   const float share = 1.0F / float(side * side);

@@ -134,12 +134,7 @@ Result<Dumped> dump(const Engine& engine, const DumpOptions& options) {
     datasets.push_back({std::move(name), std::move(tensor)});
   };
   for (auto& [id, values] : driven.taps) {
-    std::vector<std::int64_t> shape = row_shape(checkpoint.plan, id);
-    if (id.tap == Tap::audio_mel) shape = {media.features};
-    const RowSpace space = row_space(id.tap);
-    const std::vector<std::int64_t> rows =
-        space == RowSpace::tokens ? std::vector<std::int64_t>{inputs.batch, inputs.tokens} : media.leading(space);
-    shape.insert(shape.begin(), rows.begin(), rows.end());
+    std::vector<std::int64_t> shape = tap_shape(checkpoint.plan, media, id, inputs.batch, inputs.tokens);
     add("taps/" + id.name(), Tensor::own(std::move(shape), std::move(values)));
   }
   if (options.generate > 0)

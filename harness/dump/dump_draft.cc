@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "engine/media_rows.h"
 #include "harness/drive/draft.h"
 #include "harness/drive/speculative.h"
 #include "model/assistant.h"
@@ -40,10 +41,10 @@ std::vector<std::string> patterns_of(const DumpOptions& options, bool drafter) {
 
 class Output {
  public:
-  void taps(const Plan& plan, std::vector<std::pair<TapId, std::vector<float>>> taps, std::int64_t rows) {
+  void taps(const Plan& plan, const MediaRows& media, std::vector<std::pair<TapId, std::vector<float>>> taps,
+            std::int64_t rows) {
     for (auto& [id, values] : taps) {
-      std::vector<std::int64_t> shape = row_shape(plan, id);
-      shape.insert(shape.begin(), {dumped.batch, rows});
+      std::vector<std::int64_t> shape = tap_shape(plan, media, id, dumped.batch, rows);
       add("taps/" + id.name(), Tensor::own(std::move(shape), std::move(values)));
     }
   }
@@ -95,7 +96,7 @@ Result<Dumped> dump_raw(const Engine& engine, const DumpOptions& options, const 
   ASSAY_TRY(session, engine.open(checkpoint));
   Keep sink(int(checkpoint.plan.layers.size()), taps);
   ASSAY_CHECK(session->forward(call, sink));
-  out.taps(checkpoint.plan, std::move(sink.taps), out.dumped.tokens);
+  out.taps(checkpoint.plan, {}, std::move(sink.taps), out.dumped.tokens);
   ASSAY_CHECK(write_tensors(options.out, out.tensors));
   return std::move(out.dumped);
 }
@@ -106,7 +107,8 @@ Result<void> add_target_taps(const Engine& engine, const DumpOptions& options, S
   if (patterns.empty()) return {};
   ASSAY_TRY(taps, wanted_taps(engine, target.plan(), patterns));
   ASSAY_TRY(driven, drive(target, inputs, {.path = options.path, .generate = 0, .taps = taps}));
-  out.taps(target.plan(), std::move(driven.taps), inputs.tokens);
+  ASSAY_TRY(media, media_rows(target.plan(), inputs.more));
+  out.taps(target.plan(), media, std::move(driven.taps), inputs.tokens);
   return {};
 }
 
@@ -146,7 +148,7 @@ Result<Dumped> dump_draft(const Engine& engine, const DumpOptions& options) {
   const int layers = int(checkpoint.plan.layers.size());
   std::sort(drafted.taps.begin(), drafted.taps.end(),
             [&](const auto& a, const auto& b) { return a.first.order(layers) < b.first.order(layers); });
-  out.taps(checkpoint.plan, std::move(drafted.taps), options.draft_steps);
+  out.taps(checkpoint.plan, {}, std::move(drafted.taps), options.draft_steps);
   out.add("outputs/next_ids", Tensor::own({inputs.batch}, start.newest));
   out.add("outputs/drafted_ids", Tensor::own({inputs.batch, options.draft_steps}, std::move(drafted.ids)));
   if (options.generate > 0) {

@@ -131,9 +131,7 @@ Choices differing_choices(std::span<const float> expected, std::span<const float
 }
 
 std::vector<std::int64_t> full_shape(const CaseView& view, TapId id) {
-  std::vector<std::int64_t> shape = leading(view, id);
-  for (const std::int64_t extent : shape_of_row(view, id)) shape.push_back(extent);
-  return shape;
+  return tap_shape(view.plan, view.media, id, view.batch, view.tokens);
 }
 
 /// Compares what is kept with values at the same rows, and gives the verdict.
