@@ -13,7 +13,7 @@ namespace {
 class StepTaps : public TapSink {
  public:
   StepTaps(const Plan& plan, std::span<const TapId> wanted, int batch, int steps, Drafted& drafted)
-      : TapSink(int(plan.layers.size())), plan_(plan), asked_(wanted), batch_(batch), steps_(steps), drafted_(drafted) {
+      : TapSink(int(plan.layers.size())), asked_(wanted), batch_(batch), steps_(steps), drafted_(drafted) {
     for (const TapId id : wanted) want(id);
     want({Tap::assistant_state, -1});
     want({Tap::assistant_logits, -1});
@@ -46,7 +46,6 @@ class StepTaps : public TapSink {
     return drafted_.taps.emplace_back(id, std::vector<float>()).second;
   }
 
-  const Plan& plan_;
   std::span<const TapId> asked_;
   int batch_, steps_;
   Drafted& drafted_;

@@ -123,6 +123,9 @@ Result<Subject> open_foreign(const std::string& file, const std::string& model) 
   const auto summary = [&]() -> Result<std::string> {
     ASSAY_TRY(golden, Golden::open(file));
     ASSAY_CHECK(check_belongs(golden.info(), model));
+    if (!golden.info().target.empty())
+      return fail({Failure::unsupported, file, "@target", "a golden of one model by itself",
+                   "a drafter's, whose target " + golden.info().target + " is looked up in the repository"});
     if (const auto findings = check_plan(golden.info(), checkpoint.plan); !findings.empty())
       return fail({Failure::bad_input, file, findings.front().at, "the plan of " + model, findings.front().what});
     std::string lines = golden.info().variant;
