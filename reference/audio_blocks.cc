@@ -9,6 +9,7 @@
 #include "reference/ops/dot.h"
 #include "reference/ops/layer_norm.h"
 #include "reference/ops/linear.h"
+#include "reference/ops/parallel.h"
 #include "reference/ops/rms_norm.h"
 #include "reference/ops/softcap.h"
 #include "reference/ops/softmax.h"
@@ -172,7 +173,7 @@ Grid attend(const AudioLayer& layer, const Frames& frames, Rows<const float> q, 
   const int blocks = (frames.length + plan.chunk - 1) / plan.chunk;
   const Grid relative = layer.ops.relative_keys(layer);
   Grid ctx(q.rows, q.cols);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(std::int64_t{q.rows} * q.cols * plan.chunk * 4))
   for (int job = 0; job < frames.clips * blocks; ++job) {
     const int clip = job / blocks, start = job % blocks * plan.chunk, base = clip * frames.length;
     const int queries = std::min(plan.chunk, frames.length - start);

@@ -8,6 +8,7 @@
 #include "reference/ops/attention.h"
 #include "reference/ops/embed.h"
 #include "reference/ops/linear.h"
+#include "reference/ops/parallel.h"
 #include "reference/ops/rms_norm.h"
 #include "reference/ops/rope.h"
 #include "reference/ops/softcap.h"
@@ -93,7 +94,7 @@ const KvCache& source(const Layer& layer, const Sequence&, std::span<KvCache> ca
 
 Grid attend(const Layer& layer, const Sequence& sequence, Rows<const float> q, const KvCache& kv) {
   Grid ctx(q.rows, q.cols);
-#pragma omp parallel
+#pragma omp parallel if (worth_threads(std::int64_t{q.rows} * q.cols * sequence.keys() * 2))
   {
     std::vector<char> seen(std::size_t(sequence.keys()));
 #pragma omp for

@@ -7,6 +7,7 @@
 #include "reference/ops/attention.h"
 #include "reference/ops/layer_norm.h"
 #include "reference/ops/linear.h"
+#include "reference/ops/parallel.h"
 #include "reference/ops/rms_norm.h"
 
 namespace assay::reference {
@@ -105,7 +106,7 @@ Grid attend(const VisionLayer& layer, const Patches& patches, Rows<const float> 
     std::vector<char> seen(std::size_t(item.length));
     layer.ops.visible(patches.of(item), seen);
     const Rows<const float> keys = k.slice(item.first, item.length), values = v.slice(item.first, item.length);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(std::int64_t{item.length} * q.cols * item.length * 2))
     for (int row = item.first; row < item.first + item.length; ++row)
       attention(q.row(row), keys, values, seen, layer.plan.head_dim, ctx.row(row));
   }

@@ -2,13 +2,15 @@
 
 #include <vector>
 
+#include "reference/ops/parallel.h"
+
 namespace assay::reference {
 
 Grid convolve_2d(Rows<const float> x, int channels, const Weight& kernel) {
   const int bins = x.cols / channels, out_bins = (bins + 1) / 2;
   const std::vector<float> weights = kernel.floats();
   Grid y((x.rows + 1) / 2, out_bins * kernel.rows);
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(std::int64_t{y.rows} * y.cols * kernel.cols))
   for (int t = 0; t < y.rows; ++t)
     for (int f = 0; f < out_bins; ++f)
       for (int out = 0; out < kernel.rows; ++out) {

@@ -2,10 +2,12 @@
 
 #include <cmath>
 
+#include "reference/ops/parallel.h"
+
 namespace assay::reference {
 
 void layer_norm(Rows<float> x, std::span<const float> weight, std::span<const float> bias, float eps) {
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(std::int64_t{x.rows} * x.cols))
   for (int r = 0; r < x.rows; ++r) {
     const std::span<float> row = x.row(r);
     double sum = 0, squares = 0;

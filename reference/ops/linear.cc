@@ -3,11 +3,12 @@
 #include <vector>
 
 #include "reference/ops/dot.h"
+#include "reference/ops/parallel.h"
 
 namespace assay::reference {
 
 void linear(Rows<const float> x, const Weight& w, std::span<const float> bias, Rows<float> y) {
-#pragma omp parallel
+#pragma omp parallel if (worth_threads(std::int64_t{x.rows} * w.rows * w.cols))
   {
     std::vector<float> weights(std::size_t(w.cols));
 #pragma omp for

@@ -2,10 +2,12 @@
 
 #include <cmath>
 
+#include "reference/ops/parallel.h"
+
 namespace assay::reference {
 
 void rms_norm(Rows<float> x, std::span<const float> weight, float eps) {
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(std::int64_t{x.rows} * x.cols))
   for (int r = 0; r < x.rows; ++r) {
     const std::span<float> row = x.row(r);
     double squares = 0;  // torch sums in fp32, in an order it does not promise: stay near all of them

@@ -3,11 +3,13 @@
 #include <cmath>
 #include <vector>
 
+#include "reference/ops/parallel.h"
+
 namespace assay::reference {
 
 void rope(Rows<float> x, int head_dim, std::span<const std::int64_t> positions, const Rope& rope) {
   const std::size_t half = std::size_t(head_dim) / 2;
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(std::int64_t{x.rows} * x.cols))
   for (int token = 0; token < x.rows; ++token) {
     const std::span<float> row = x.row(token);
     const float position = float(positions[std::size_t(token)]);

@@ -2,11 +2,13 @@
 
 #include <cmath>
 
+#include "reference/ops/parallel.h"
+
 namespace assay::reference {
 
 void rope_2d(Rows<float> x, int head_dim, std::span<const PatchPosition> positions, const Rope& rope) {
   const std::size_t quarter = std::size_t(head_dim) / 4;
-#pragma omp parallel for
+#pragma omp parallel for if (worth_threads(std::int64_t{x.rows} * x.cols))
   for (int patch = 0; patch < x.rows; ++patch) {
     const std::span<float> row = x.row(patch);
     const PatchPosition at = positions[std::size_t(patch)];
