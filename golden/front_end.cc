@@ -32,7 +32,7 @@ Result<hdf5::Group> open_root(const fs::path& file) {
 Result<void> read_rows(const hdf5::Dataset& dataset, FrontEndStage& stage) {
   ASSAY_TRY(rows, dataset.integers("rows"));
   ASSAY_TRY(shape, dataset.integers("shape"));
-  const std::vector<std::int64_t> stored = dataset.shape();
+  const std::vector<std::int64_t>& stored = dataset.shape();
   std::int64_t elements = 1;
   for (const std::int64_t extent : shape)
     if (extent < 0 || __builtin_mul_overflow(elements, std::max<std::int64_t>(extent, 1), &elements) ||

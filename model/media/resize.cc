@@ -33,6 +33,9 @@ double cubic(double x) {
   return 0.0;
 }
 
+/// x + 0.5 cut towards zero, as torch's code has it.
+int cut(double x) { return int(x + 0.5); }  // NOLINT(bugprone-incorrect-roundings)
+
 Weights make_weights(int in, int out) {
   const double scale = double(in) / double(out);
   const double support = 2.0 * std::max(scale, 1.0);
@@ -45,8 +48,8 @@ Weights make_weights(int in, int out) {
   double largest = 0;
   for (int i = 0; i < out; ++i) {
     const double center = scale * (double(i) + 0.5);
-    const int first = std::max(int(center - support + 0.5), 0);
-    const int count = std::clamp(std::min(int(center + support + 0.5), in) - first, 0, most);
+    const int first = std::max(cut(center - support), 0);
+    const int count = std::clamp(std::min(cut(center + support), in) - first, 0, most);
     std::vector<double> row(static_cast<std::size_t>(count));
     double total = 0;
     for (int j = 0; j < count; ++j)
@@ -58,7 +61,7 @@ Weights make_weights(int in, int out) {
     weights.windows[std::size_t(i)].first = first;
     exact.push_back(std::move(row));
   }
-  while (weights.precision < kMostPrecision && int(0.5 + largest * double(1 << (weights.precision + 1))) < (1 << 15))
+  while (weights.precision < kMostPrecision && cut(largest * double(1 << (weights.precision + 1))) < (1 << 15))
     ++weights.precision;
   for (std::size_t i = 0; i < exact.size(); ++i)
     for (const double weight : exact[i]) {

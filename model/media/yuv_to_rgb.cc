@@ -59,7 +59,7 @@ void chroma_row(const Plane& plane, const Plane& luma, int y, std::span<std::uin
   upsample_row(plane, across, row, far, upper, out);
 }
 
-int fixed(double value) { return int(value * 65536 + 0.5); }
+int fixed(double value) { return int(value * 65536 + 0.5); }  // NOLINT(bugprone-incorrect-roundings): libjpeg's
 
 }  // namespace
 
