@@ -61,6 +61,7 @@ struct AudioLayerOps {
 struct AudioOps {
   std::function<void(Rows<float> x, std::span<const float> weight, float eps)> rms_norm;
   std::function<void(Rows<float> x, std::span<const float> weight, std::span<const float> bias, float eps)> layer_norm;
+  std::function<void(std::span<float> x, Activation activation)> activate;
   std::function<Grid(Rows<const float> x, int channels, const Weight& kernel)> convolve;
   /// One of the two convolutions of all clips, mask, norm and activation included; `frames` becomes its output's.
   std::function<Grid(const Audio&, int index, Frames& frames, Rows<const float> x)> convolve_clips;

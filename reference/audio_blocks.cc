@@ -52,7 +52,7 @@ Grid convolve_clips(const Audio& audio, int index, Frames& frames, Rows<const fl
   }
   audio.ops.layer_norm({all.values.data(), int(all.values.size()) / channels, channels}, audio.weights.conv_norm[index],
                        {}, audio.plan.eps);
-  activate(all.values, Activation::relu);
+  audio.ops.activate(all.values, Activation::relu);
   frames = halved(frames);
   return all;
 }
@@ -254,6 +254,7 @@ AudioLayerOps audio_layer_ops() {
 AudioOps audio_ops() {
   return {.rms_norm = rms_norm,
           .layer_norm = layer_norm,
+          .activate = activate,
           .convolve = convolve_2d,
           .convolve_clips = audio::convolve_clips,
           .subsample = audio::subsample,

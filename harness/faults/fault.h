@@ -48,5 +48,16 @@ std::vector<Fault> cache_faults();
 std::vector<Fault> mask_faults();
 std::vector<Fault> expert_faults();
 std::vector<Fault> numeric_faults();
+std::vector<Fault> vision_input_faults();
+std::vector<Fault> vision_layer_faults();
+std::vector<Fault> vision_attention_faults();
+std::vector<Fault> vision_pool_faults();
+std::vector<Fault> projector_faults();
+std::vector<Fault> unified_faults();
+std::vector<Fault> audio_input_faults();
+std::vector<Fault> audio_layer_faults();
+std::vector<Fault> audio_attention_faults();
+std::vector<Fault> merge_faults();
+std::vector<Fault> block_faults();
 
 }  // namespace assay

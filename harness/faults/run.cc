@@ -45,7 +45,8 @@ Seen look(const CaseView& view, const GoldenCase& golden, const Driven& driven, 
   int later = 0;  // taps that the case holds behind the expected one, this one included
   for (const GoldenTap& tap : golden.taps) {
     if (expected && !fault.generating && tap.id.order(layers) > expected->order(layers)) ++later;
-    const TapResult result = judge_tap(view, tap, *driven.find(tap.id));
+    const std::vector<float>* values = driven.find(tap.id);  // null: it has a wrong shape, or follows one that has
+    const TapResult result = judge_tap(view, tap, values == nullptr ? std::span<const float>{} : std::span(*values));
     if (std::isfinite(result.stats.worst_ratio)) seen.ratio = std::max(seen.ratio, result.stats.worst_ratio);
     if (!failed(result.verdict) || !seen.first.empty()) continue;
     seen.first = tap.id.name();
@@ -78,6 +79,14 @@ Result<Seen> try_case(const Fault& fault, const Checkpoint& checkpoint, const Go
   if (!driven && driven.error().kind == Failure::bad_output) {
     // Not finite while generating: seen, and later than any tap of the prompt can tell.
     options.generate = 0;
+    driven = drive(*session, inputs, options);
+  }
+  // A tap with another number of rows breaks the engine's contract: it is wrong, if none before it is.
+  std::optional<TapId> misshapen;
+  if (!driven && driven.error().kind == Failure::bad_output) misshapen = TapId::parse(driven.error().field);
+  if (misshapen) {
+    const int layers = int(checkpoint.plan.layers.size()), at = misshapen->order(layers);
+    std::erase_if(options.taps, [&](TapId id) { return id.order(layers) >= at; });
     driven = drive(*session, inputs, options);
   }
   if (!driven) return fail(driven.error());

@@ -40,6 +40,14 @@ TEST(Catalogue, HoldsEveryTextRowOfThePage) {
     EXPECT_TRUE(rows.contains(row)) << row;
 }
 
+TEST(Catalogue, HoldsEveryRowOfTowersAndMerging) {
+  std::set<std::string_view> rows;
+  for (const Fault& fault : faults()) rows.insert(fault.row);
+  for (const char* row : {"B18", "D1", "D2", "D3", "D4",  "D5",  "D9",  "D10", "D11", "D12", "D13",
+                          "D14", "E5", "E8", "E9", "E11", "E12", "E13", "F2",  "F4",  "F6",  "K5"})
+    EXPECT_TRUE(rows.contains(row)) << row;
+}
+
 TEST(Catalogue, ThePageIsUpToDate) {
   std::stringstream page;
   page << std::ifstream(kSource / "docs/FAULTS.md").rdbuf();
