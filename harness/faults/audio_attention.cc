@@ -84,6 +84,18 @@ std::function<void(AudioLayer&)> sines(std::size_t (*lane)(std::size_t i, bool c
   };
 }
 
+/// Relative keys times a factor of each column.
+std::function<void(AudioLayer&)> relative(double (*factor)(const AudioLayer&, std::size_t column)) {
+  return [factor](AudioLayer& l) {
+    l.ops.relative_keys = [factor](const AudioLayer& self) {
+      Grid keys = reference::audio::relative_keys(self);
+      for (int r = 0; r < keys.rows; ++r)
+        for (std::size_t c = 0; c < std::size_t(keys.cols); ++c) keys.row(r)[c] *= float(factor(self, c));
+      return keys;
+    };
+  };
+}
+
 /// The same attention without blocks: every query meets the keys it sees, each by its distance.
 Grid attend_without_blocks(const AudioLayer& self, const Frames& frames, Rows<const float> q, Rows<const float> k,
                            Rows<const float> v) {
@@ -162,6 +174,29 @@ std::vector<Fault> audio_attention_faults() {
                 "huggingface/transformers#48818",
                 visible([](const AudioLayerPlan& plan, const Frames& frames, int clip, int query, int key) {
                   return !reference::audio::visible(plan, frames, clip, query, key);
+                })),
+      attention("audio-blocks-see-themselves-alone", "x", "A query sees its own chunk, and nothing of the one before.",
+                "", visible([](const AudioLayerPlan& plan, const Frames& frames, int clip, int query, int key) {
+                  return query / plan.chunk == key / plan.chunk &&
+                         reference::audio::visible(plan, frames, clip, query, key);
+                })),
+      attention("audio-attention-runs-on", "x", "A clip's first frames see the last ones of the clip before.", "",
+                [](AudioLayer& l) {
+                  l.ops.attend = [](const AudioLayer& self, const Frames& frames, Rows<const float> q,
+                                    Rows<const float> k, Rows<const float> v) {
+                    return reference::audio::attend(self, {1, frames.rows(), frames.real}, q, k, v);
+                  };
+                }),
+      attention("audio-softcap-of-fifty", "x", "Scores are capped at 50, whatever the config says.", "",
+                [](AudioLayer& l) { l.plan.logit_cap = 50; }),
+      attention(
+          "audio-relative-keys-scaled", "x", "Relative keys are multiplied by ln(1 + e) / ln 2 as keys are.", "",
+          relative([](const AudioLayer&, std::size_t) { return std::log(1 + std::numbers::e) / std::numbers::ln2; })),
+      attention("audio-relative-keys-of-raw-queries", "x", "Relative keys meet queries that are not scaled.", "",
+                relative([](const AudioLayer& self, std::size_t c) {
+                  const auto d = std::size_t(self.plan.head_dim);
+                  const double scale = std::pow(double(d), -0.5) / std::numbers::ln2;
+                  return 1 / (scale * softplus(self.weights.per_dim_scale[c % d]));
                 })),
       attention("audio-relative-keys-missing", "x", "Scores are those of content alone.", "",
                 shift([](int, int, int) { return -1; })),

@@ -1,5 +1,6 @@
 // Faults of a conformer block outside its attention: feed-forward, convolution, norms, clamps.
 #include <limits>
+#include <memory>
 
 #include "harness/faults/bend_towers.h"
 #include "reference/ops/convolution.h"
@@ -39,6 +40,18 @@ Fault norm_missing(std::string_view name, std::string_view what, Tap shows,
   return layer(name, what, shows, [which](AudioLayer& l) { l.ops.rms_norm = norm_but_of(which(l.weights)); });
 }
 
+/// A block clamps eight times; one of them is left out.
+Fault clamp_missing(std::string_view name, std::string_view what, Tap shows, int which) {
+  return layer(
+      name, what, shows,
+      [which](AudioLayer& l) {
+        l.ops.clamp = [which, calls = std::make_shared<int>(0)](std::span<float> x, reference::Bounds bounds) {
+          if ((*calls)++ % 8 != which) reference::clamp(x, bounds);
+        };
+      },
+      [](const AudioLayerPlan& plan) { return plan.clamp < 1e6F; });
+}
+
 /// Half of the kernel looks ahead.
 Grid convolve_centred(Rows<const float> x, const Weight& kernel) {
   const int ahead = kernel.cols / 2;
@@ -71,6 +84,15 @@ std::vector<Fault> audio_layer_faults() {
           "audio-clamp-missing", "Nothing clamps what enters norms (gradient_clipping).", Tap::audio_ffn1,
           [](AudioLayer& l) { l.plan.clamp = std::numeric_limits<float>::infinity(); },
           [](const AudioLayerPlan& plan) { return plan.clamp < 1e6F; }),
+      clamp_missing("audio-clamp-before-ffn-missing", "What enters the first half is not clamped.", Tap::audio_ffn1, 0),
+      clamp_missing("audio-clamp-before-attention-missing", "What enters the attention is not clamped.",
+                    Tap::audio_attn, 2),
+      clamp_missing("audio-clamp-in-convolution-missing", "What leaves the depthwise convolution is not clamped.",
+                    Tap::audio_conv, 4),
+      clamp_missing("audio-clamp-before-second-ffn-missing", "What enters the second half is not clamped.",
+                    Tap::audio_ffn2, 5),
+      clamp_missing("audio-clamp-before-norm-out-missing", "What enters a block's last norm is not clamped.",
+                    Tap::audio_out, 7),
       layer("audio-residual-whole", "The feed-forward halves are added whole, without residual_weight.",
             Tap::audio_ffn1, [](AudioLayer& l) { l.plan.residual_weight = 1; }),
       layer(
@@ -111,6 +133,14 @@ std::vector<Fault> audio_layer_faults() {
                    [](const reference::AudioLayerWeights& w) -> const std::vector<float>& { return w.norm_out; }),
       layer("audio-gelu-for-silu", "GELU stands in for the conformer's SiLU.", Tap::audio_ffn1,
             [](AudioLayer& l) { l.ops.activate = elementwise(gelu_tanh); }),
+      layer("audio-convolution-gelu", "GELU stands in for SiLU in the convolution alone.", Tap::audio_conv,
+            [](AudioLayer& l) {
+              l.ops.convolution = [](const AudioLayer& self, const Frames& frames, Rows<const float> in) {
+                AudioLayer bent = self;
+                bent.ops.activate = elementwise(gelu_tanh);
+                return reference::audio::convolution(bent, frames, in);
+              };
+            }),
       layer("audio-relu-for-silu", "ReLU stands in for the conformer's SiLU.", Tap::audio_ffn1,
             [](AudioLayer& l) { l.ops.activate = elementwise([](double x) { return std::max(x, 0.0); }); }),
       layer("audio-second-half-is-first", "The second feed-forward half uses the first one's weights.", Tap::audio_ffn2,

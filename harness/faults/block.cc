@@ -78,6 +78,31 @@ std::vector<Fault> block_faults() {
                }
                return with_types(before, call, std::move(wider));
              }),
+      blocks("blocks-of-first-batch-row", "B18", "Every row of a batch takes the first row's blocks.", "class of B18",
+             [](const Plan&, const Sequence& before, const Forward& call) -> Result<Sequence> {
+               ASSAY_TRY(types, types_of(call));
+               if (types.empty()) return reference::extend(before, call);
+               for (std::size_t i = 0; i < types.size(); ++i) types[i] = types[i % std::size_t(call.ids.cols)];
+               return with_types(before, call, std::move(types));
+             },
+             {Path::batched}),
+      {.name = "position-stands-still-in-images",
+       .row = "x",
+       .what = "All rows of an image have its first row's position, as multimodal RoPE has them.",
+       .shipped_in = "",
+       .shows_at = at(Tap::attn_q_rope),
+       .inject =
+           [](Parts& oracle) {
+             oracle.ops.extend = [](const Sequence& before, const Forward& call) -> Result<Sequence> {
+               ASSAY_TRY(sequence, reference::extend(before, call));
+               ASSAY_TRY(types, types_of(call));
+               for (std::size_t i = 1; i < types.size(); ++i)
+                 if (i % std::size_t(call.ids.cols) > 0 && types[i] == 1 && types[i - 1] == 1)
+                   sequence.positions[i] = sequence.positions[i - 1];
+               return sequence;
+             };
+             return oracle.vision.has_value();
+           }},
       blocks("later-chunk-is-a-block", "F6", "A later chunk of a prompt is masked as if it were an image.",
              "Blaizzy/mlx-vlm#1280",
              [](const Plan&, const Sequence& before, const Forward& call) {

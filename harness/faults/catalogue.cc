@@ -8,10 +8,26 @@ namespace assay {
 const std::vector<Fault>& faults() {
   static const std::vector<Fault> all = [] {
     std::vector<Fault> joined;
-    for (auto* part : {attention_faults, rope_faults, embedding_faults, layer_faults, cache_faults, mask_faults,
-                       expert_faults, numeric_faults, vision_input_faults, vision_layer_faults, vision_attention_faults,
-                       vision_pool_faults, projector_faults, unified_faults, audio_input_faults, audio_layer_faults,
-                       audio_attention_faults, merge_faults, block_faults})
+    for (auto* part : {attention_faults,
+                       rope_faults,
+                       embedding_faults,
+                       layer_faults,
+                       cache_faults,
+                       mask_faults,
+                       expert_faults,
+                       numeric_faults,
+                       vision_input_faults,
+                       vision_layer_faults,
+                       vision_attention_faults,
+                       vision_pool_faults,
+                       projector_faults,
+                       unified_faults,
+                       audio_input_faults,
+                       audio_layer_faults,
+                       audio_attention_faults,
+                       merge_faults,
+                       block_faults,
+                       tower_numeric_faults})
       std::ranges::move(part(), std::back_inserter(joined));
     return joined;
   }();

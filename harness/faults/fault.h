@@ -59,5 +59,6 @@ std::vector<Fault> audio_layer_faults();
 std::vector<Fault> audio_attention_faults();
 std::vector<Fault> merge_faults();
 std::vector<Fault> block_faults();
+std::vector<Fault> tower_numeric_faults();
 
 }  // namespace assay

@@ -90,6 +90,25 @@ Fault after_merge(std::string_view name, std::string_view row, std::string_view 
           }};
 }
 
+/// Rows of placeholders whose media were not given.
+Fault without_media(std::string_view name, std::string_view what, void (*edit)(const Parts&, std::span<float> row)) {
+  return {.name = name,
+          .row = "x",
+          .what = what,
+          .shipped_in = "",
+          .shows_at = model(Tap::embed),
+          .inject = [edit, zero = name.ends_with("-0")](Parts& oracle) {
+            if (zero && oracle.plan.pad_id == 0) return false;
+            oracle.ops.embed = [edit](const Parts& self, std::span<const std::int64_t> ids) {
+              Grid x = reference::embed_tokens(self, ids);
+              for (std::size_t i = 0; i < ids.size(); ++i)
+                if (is_placeholder(self.plan, ids[i])) edit(self, x.row(int(i)));
+              return x;
+            };
+            return !oracle.plan.placeholder_ids.empty();
+          }};
+}
+
 /// The per-layer inputs of other ids or other embeddings than those that enter layer 0.
 Fault ple(std::string_view name, std::string_view row, std::string_view what, std::string_view shipped_in,
           std::function<bool(Parts&)> inject) {
@@ -173,6 +192,13 @@ std::vector<Fault> merge_faults() {
                   [](const Parts&, std::span<float> merged, std::span<const float>) {
                     for (float& v : merged) v = through_bf16(v);
                   }),
+      without_media("placeholders-zeroed", "Placeholders without media enter as zeros.",
+                    [](const Parts&, std::span<float> row) { std::ranges::fill(row, 0.0F); }),
+      without_media("placeholders-embed-token-0", "Placeholders without media embed token 0, not the pad token.",
+                    [](const Parts& parts, std::span<float> row) {
+                      parts.weights.embed_tokens.row(0, row);
+                      for (float& v : row) v *= std::sqrt(float(parts.plan.hidden));
+                    }),
       ple("ple-before-merge", "x", "The per-layer context is taken before soft tokens are merged.", "",
           [](Parts& oracle) {
             const auto before = std::make_shared<Grid>();

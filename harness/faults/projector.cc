@@ -115,6 +115,24 @@ Fault frames(std::string_view name, std::string_view row, std::string_view what,
           }};
 }
 
+/// The projection of raw frames, gemma4_unified's, from other samples.
+Fault samples(std::string_view name, std::string_view what, void (*edit)(std::span<float> frame)) {
+  return {.name = name,
+          .row = "x",
+          .what = what,
+          .shipped_in = "",
+          .shows_at = tower(Tap::audio_projected),
+          .inject = [edit](Parts& oracle) {
+            if (!oracle.audio || with_encoder(*oracle.audio)) return false;
+            oracle.audio->ops.project = [edit](const Audio& self, const Frames& frames, Rows<const float> raw) {
+              Grid x(raw);
+              for (int r = 0; r < x.rows; ++r) edit(x.row(r));
+              return reference::audio::project(self, frames, x.view());
+            };
+            return true;
+          }};
+}
+
 }  // namespace
 
 std::vector<Fault> projector_faults() {
@@ -157,6 +175,15 @@ std::vector<Fault> projector_faults() {
         for (std::size_t i = 0; i < f.real.size(); ++i)
           if (i % std::size_t(f.length) % 4 != 0) f.real[i] = 0;
       }));
+  all.push_back(samples("unified-samples-as-int16", "Samples are not divided by 32768: only epsilon sees it.",
+                        [](std::span<float> frame) {
+                          for (float& v : frame) v *= 32768;
+                        }));
+  all.push_back(samples("unified-samples-centred", "The mean of a raw frame is taken off.", [](std::span<float> frame) {
+    double mean = 0;
+    for (const float v : frame) mean += v;
+    for (float& v : frame) v -= float(mean / double(frame.size()));
+  }));
   return all;
 }
 

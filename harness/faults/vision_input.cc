@@ -61,10 +61,10 @@ void times(Grid& pixels, float factor, float more) {
 
 std::vector<Fault> vision_input_faults() {
   return {
-      input("pixels-not-centred", "D9", "Pixels enter as they are, without 2 (x - 0.5).",
+      input("tower-pixels-not-centred", "D9", "Pixels enter as they are, without 2 (x - 0.5).",
             "Blaizzy/mlx-vlm (commit 30e6d85d)", with_encoder,
             [](const Vision&, Patches&, Grid& pixels) { times(pixels, 0.5F, 0.5F); }),
-      input("pixels-centred-twice", "D9", "2 (x - 0.5) is done by the image processor and by the tower.",
+      input("tower-pixels-centred-twice", "D9", "2 (x - 0.5) is done by the image processor and by the tower.",
             "Blaizzy/mlx-vlm (commit 30e6d85d)", with_encoder,
             [](const Vision&, Patches&, Grid& pixels) { times(pixels, 2, -1); }),
       input("pixels-not-over-255", "D9", "Pixels are not divided by 255.", "Blaizzy/mlx-vlm (commit 30e6d85d)",

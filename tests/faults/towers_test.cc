@@ -36,7 +36,7 @@ TEST_P(WhereItIsBorn, IsWhatTheGoldenShows) {
 
 INSTANTIATE_TEST_SUITE_P(
     Towers, WhereItIsBorn,
-    testing::Values(Born{"pixels-not-centred", "e2b-media", "vision.patch_embed"},
+    testing::Values(Born{"tower-pixels-not-centred", "e2b-media", "vision.patch_embed"},
                     Born{"vision-clips-ignored", "e2b-media", "vision.layer.00.attn.q"},
                     Born{"vision-padding-attended", "e2b-media", "vision.layer.00.attn.ctx"},
                     Born{"standardize-ignored", "31b-media", "vision.pooled"},
