@@ -49,7 +49,8 @@ TEST_F(Cli, AGoldenGoesIntoSafetensorsAndBackIntoNothingElse) {
 
 TEST_F(Cli, TheTapTableIsPrinted) {
   const auto taps = nlohmann::json::parse(assay("golden taps --json").out);
-  EXPECT_EQ(taps.front()["name"], "embed");
+  EXPECT_EQ(taps.front()["name"], "patch_embed");  // causal order: pixels come first
+  EXPECT_EQ(taps.back()["name"], "logits");
   EXPECT_THAT(assay("golden taps").out, HasSubstr("attn.q_rope"));
 }
 
