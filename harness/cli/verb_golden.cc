@@ -1,5 +1,8 @@
 // `assay golden`: what the goldens are, whether they are fit to judge by, how to make more. The work is golden/; this
 // file reads options and prints.
+#include <algorithm>
+#include <array>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -163,12 +166,19 @@ Result<int> taps_verb(const Options& options) {
     fmt::print("{}\n", taps_json());
     return 0;
   }
-  fmt::print("{:<13} {:<13} {:<10} {:<9} {:<8} {:<12} {}\n", "id", "name", "scope", "kind", "columns", "op", "inputs");
-  for (const Json& row : Json::parse(taps_json())) {
-    const auto text = [&](const char* key) { return row[key].get<std::string>(); };
-    fmt::print("{:<13} {:<13} {:<10} {:<9} {:<8} {:<12} {}\n", text("id"), text("name"), text("scope"), text("kind"),
-               text("columns"), text("op"), text("inputs"));
+  const std::array<const char*, 7> columns = {"id", "name", "scope", "kind", "columns", "op", "inputs"};
+  const Json rows = Json::parse(taps_json());
+  std::array<std::size_t, 7> widths{};
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    widths[c] = std::strlen(columns[c]);
+    for (const Json& row : rows) widths[c] = std::max(widths[c], row[columns[c]].get_ref<const std::string&>().size());
   }
+  const auto line = [&](const auto& text) {
+    for (std::size_t c = 0; c + 1 < columns.size(); ++c) fmt::print("{:<{}} ", text(columns[c]), widths[c]);
+    fmt::print("{}\n", text(columns.back()));
+  };
+  line([](const char* column) { return std::string(column); });
+  for (const Json& row : rows) line([&](const char* column) { return row[column].get<std::string>(); });
   return 0;
 }
 
