@@ -23,7 +23,7 @@ from .digest import generator_digest
 
 SCHEMA = 1
 SMALL = 768
-MODULES = ("tokenizer_cases", "chat_cases", "media")
+MODULES = ("tokenizer_cases", "chat_cases", "generation_cases", "media")
 
 
 @dataclasses.dataclass

@@ -93,6 +93,22 @@ void print(const FaultOutcome& outcome, bool verbose) {
                  s.first.empty() ? "-" : s.first, s.expected.empty() ? "nowhere" : s.expected);
 }
 
+/// @param only  a golden's name; empty = all
+Result<FaultGoldens> find_goldens(const std::string& only) {
+  FaultGoldens goldens;
+  ASSAY_TRY(models, list_goldens(data_folder()));
+  ASSAY_CHECK(check_manifest(data_folder()));
+  goldens.models = std::move(models);
+  if (!only.empty()) std::erase_if(goldens.models, [&](const GoldenEntry& entry) { return entry.name != only; });
+  if ((only.empty() || only == kFrontEnd) && FrontEndGolden::exists(data_folder())) {
+    ASSAY_TRY(front_end, FrontEndGolden::open(data_folder()));
+    goldens.front_end = std::move(front_end);
+  }
+  if (goldens.models.empty() && !goldens.front_end)
+    return fail({Failure::bad_input, data_folder().string(), "golden", "at least one", "none"});
+  return goldens;
+}
+
 int run(const Options& options) {
   std::vector<const Fault*> chosen;
   for (const std::string& name : options.names) {
@@ -104,12 +120,8 @@ int run(const Options& options) {
   if (chosen.empty())
     for (const Fault& fault : faults()) chosen.push_back(&fault);
 
-  auto goldens = list_goldens(data_folder());
+  const auto goldens = find_goldens(options.golden);
   if (!goldens) return report(goldens.error());
-  if (auto intact = check_manifest(data_folder()); !intact) return report(intact.error());
-  if (!options.golden.empty())
-    std::erase_if(*goldens, [&](const GoldenEntry& entry) { return entry.name != options.golden; });
-  if (goldens->empty()) return report({Failure::bad_input, data_folder().string(), "golden", "at least one", "none"});
 
   const Progress progress("faults");
   const std::vector<FaultOutcome> outcomes =

@@ -27,7 +27,13 @@ const std::vector<Fault>& faults() {
                        audio_attention_faults,
                        merge_faults,
                        block_faults,
-                       tower_numeric_faults})
+                       tower_numeric_faults,
+                       picture_faults,
+                       sound_faults,
+                       token_faults,
+                       chat_faults,
+                       generation_faults,
+                       drafter_faults})
       std::ranges::move(part(), std::back_inserter(joined));
     return joined;
   }();
@@ -39,8 +45,10 @@ std::string catalogue_markdown() {
       "# The fault catalogue\n\n"
       "Each fault reproduces a bug that a port of Gemma 4 shipped, or one that a port could ship: row `x`. `./assay "
       "faults run`\n"
-      "injects each into the reference engine and demands that the goldens find it, first at the tap where it is "
-      "born.\n"
+      "injects each into the reference engine or the front end and demands that the goldens find it, first at the tap "
+      "or "
+      "stage\n"
+      "where it is born.\n"
       "Controls are deviations that a correct engine may have: they must not be flagged. This page is written by\n"
       "`./assay faults list --markdown`.\n\n"
       "| row | fault | what | shipped in |\n|---|---|---|---|\n";

@@ -6,8 +6,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include "golden/check.h"
+#include "harness/drive/draft.h"
+#include "harness/drive/speculative.h"
+#include "harness/frontend/stages.h"
+#include "harness/frontend/verify.h"
 #include "harness/judge/judge.h"
 #include "harness/verify/isolate.h"
+#include "model/processor/front_end.h"
 #include "reference/session.h"
 
 namespace assay {
@@ -20,6 +26,9 @@ std::vector<Path> paths_for(const Fault& fault, const GoldenCase& golden, const 
     if (std::ranges::find(golden.paths, Path{kind}.name()) == golden.paths.end()) return false;
     return fault.paths.empty() || std::ranges::find(fault.paths, kind) != fault.paths.end();
   };
+  if (fault.of == Fault::drafter) return allowed(Path::draft) ? std::vector<Path>{{Path::draft}} : std::vector<Path>{};
+  if (fault.of == Fault::target)
+    return allowed(Path::speculative) ? std::vector<Path>{{Path::speculative}} : std::vector<Path>{};
   if (inputs.batch > 1) return allowed(Path::batched) ? std::vector<Path>{{Path::batched}} : std::vector<Path>{};
   std::vector<Path> paths;
   if (allowed(Path::prefill)) paths.push_back({Path::prefill});
@@ -67,38 +76,139 @@ Seen look(const CaseView& view, const GoldenCase& golden, const Driven& driven, 
   return seen;
 }
 
-Result<Seen> try_case(const Fault& fault, const Checkpoint& checkpoint, const GoldenCase& golden,
-                      const CaseInputs& inputs, Path path, bool& bent) {
-  ASSAY_TRY(oracle, reference::assemble(checkpoint));
-  bent = fault.inject(oracle);
+/// A golden's checkpoint, and a drafter's target.
+struct Models {
+  Checkpoint checkpoint;
+  std::optional<Checkpoint> target;
+};
+
+/// A drafter beside its target: the first round after a prompt, or ids alone.
+Result<Driven> drive_drafter(Session& target, Session& drafter, const GoldenCase& golden, const CaseInputs& inputs,
+                             DriveOptions options) {
+  options.generate = golden.draft_steps;
+  if (options.path.kind == Path::draft) return drive_draft(target, drafter, inputs, options);
+  ASSAY_TRY(spoken, speculate(target, drafter, inputs, {.generate = golden.generated, .tokens = golden.draft_steps}));
+  Driven driven;
+  for (const auto& row : spoken.generated) driven.generated.insert(driven.generated.end(), row.begin(), row.end());
+  return driven;
+}
+
+/// The first `kept` of a round's steps, of taps [B, steps, ...].
+std::vector<float> first_steps(std::span<const float> values, int batch, int steps, int kept) {
+  const std::size_t row = values.size() / std::size_t(batch), part = row / std::size_t(steps) * std::size_t(kept);
+  std::vector<float> out;
+  for (std::size_t b = 0; b < std::size_t(batch); ++b) {
+    const auto of_row = values.subspan(b * row, part);
+    out.insert(out.end(), of_row.begin(), of_row.end());
+  }
+  return out;
+}
+
+/// A drafter's round, step by step: what one step gets wrong goes into all taps of the next.
+Seen look_by_steps(CaseView view, const GoldenCase& golden, const Driven& driven, const Fault& fault,
+                   const std::optional<TapId>& expected) {
+  const int steps = golden.draft_steps;
+  for (int kept = 1; kept < steps; ++kept) {
+    GoldenCase part = golden;
+    Driven drawn = driven;
+    part.generated = 0;
+    for (GoldenTap& tap : part.taps) {
+      tap.shape[1] = kept;
+      tap.values = first_steps(tap.values, view.batch, steps, kept);
+    }
+    for (auto& [id, values] : drawn.taps) values = first_steps(values, view.batch, steps, kept);
+    view.tokens = kept;
+    view.taps = part.taps;
+    if (Seen seen = look(view, part, drawn, fault, expected); !seen.first.empty()) return seen;
+  }
+  view.tokens = steps;
+  view.taps = golden.taps;
+  return look(view, golden, driven, fault, expected);
+}
+
+/// What speculative decoding gave, by its ids alone.
+Seen look_at_ids(const GoldenCase& golden, const Driven& driven) {
+  if (driven.generated == golden.generated_ids) return {};
+  return {std::string(kGeneratedIds), std::numeric_limits<int>::max() - 1, Sighting::exact};
+}
+
+Result<Seen> try_case(const Fault& fault, const Models& models, const GoldenCase& golden, const CaseInputs& inputs,
+                      Path path, bool& bent) {
+  ASSAY_TRY(oracle, reference::assemble(models.checkpoint));
+  std::unique_ptr<Session> target;
+  if (models.target) {
+    ASSAY_TRY(parts, reference::assemble(*models.target));
+    if (fault.of == Fault::target) bent = fault.inject(parts);
+    target = reference::make_session(std::move(parts));
+    if (fault.of == Fault::target && fault.wrap) target = fault.wrap(std::move(target));
+  }
+  if (fault.of != Fault::target) bent = fault.inject(oracle);
   if (!bent) return Seen{};
+  const Plan& plan = models.checkpoint.plan;
   const std::unique_ptr<Session> session = reference::make_session(std::move(oracle));
   DriveOptions options{.path = path, .generate = golden.generated, .taps = {}};
   for (const GoldenTap& tap : golden.taps) options.taps.push_back(tap.id);
-  auto driven = drive(*session, inputs, options);
+  const auto run = [&] {
+    return target ? drive_drafter(*target, *session, golden, inputs, options) : drive(*session, inputs, options);
+  };
+  auto driven = run();
   if (!driven && driven.error().kind == Failure::bad_output) {
     // Not finite while generating: seen, and later than any tap of the prompt can tell.
     options.generate = 0;
-    driven = drive(*session, inputs, options);
+    driven = run();
   }
   // A tap with another number of rows breaks the engine's contract: it is wrong, if none before it is.
   std::optional<TapId> misshapen;
   if (!driven && driven.error().kind == Failure::bad_output) misshapen = TapId::parse(driven.error().field);
   if (misshapen) {
-    const int layers = int(checkpoint.plan.layers.size()), at = misshapen->order(layers);
+    const int layers = int(plan.layers.size()), at = misshapen->order(layers);
     std::erase_if(options.taps, [&](TapId id) { return id.order(layers) >= at; });
-    driven = drive(*session, inputs, options);
+    driven = run();
   }
   if (!driven) return fail(driven.error());
-  const CaseView view{.plan = checkpoint.plan,
-                      .batch = inputs.batch,
-                      .tokens = inputs.tokens,
-                      .mask = inputs.mask,
-                      .positions = inputs.positions,
-                      .media = media_rows(checkpoint.plan, inputs.more).value_or(MediaRows{}),
-                      .taps = golden.taps,
-                      .arithmetic = "fp32"};
-  return look(view, golden, *driven, fault, fault.shows_at(checkpoint.plan));
+  if (path.kind == Path::speculative) return look_at_ids(golden, *driven);
+  CaseView view{.plan = plan,
+                .batch = inputs.batch,
+                .tokens = inputs.tokens,
+                .mask = inputs.mask,
+                .positions = inputs.positions,
+                .taps = golden.taps,
+                .arithmetic = "fp32"};
+  if (target) {
+    view.mask = view.positions = {};  // rows of a drafter's taps are steps of a round, none of them padding
+    return look_by_steps(view, golden, *driven, fault, fault.shows_at(plan));
+  }
+  ASSAY_TRY(media, media_rows(plan, inputs.more));
+  view.media = std::move(media);
+  return look(view, golden, *driven, fault, fault.shows_at(plan));
+}
+
+Result<Models> open_models(const GoldenEntry& entry, const GoldenInfo& info) {
+  ASSAY_TRY(checkpoint, Checkpoint::open(entry.checkpoint));
+  Models models{std::move(checkpoint), std::nullopt};
+  if (info.target.empty()) return models;
+  ASSAY_TRY(target, open_target(entry.file.parent_path().parent_path(), info, models.checkpoint.plan));
+  models.target = std::move(target.checkpoint);
+  return models;
+}
+
+/// `image.0.resized` is `image.resized`; what has no number stays.
+std::string without_number(const std::string& stage) {
+  const std::size_t first = stage.find('.'), last = stage.rfind('.');
+  return first == last ? stage : stage.substr(0, first) + stage.substr(last);
+}
+
+/// The cases in order, those first that hold the stage.
+Result<std::vector<FrontEndCase>> cases_for(std::string_view stage, const FrontEndGolden& golden) {
+  std::vector<FrontEndCase> cases;
+  for (const std::string& name : golden.cases()) {
+    ASSAY_TRY(one, golden.load(name));
+    cases.push_back(std::move(one));
+  }
+  std::ranges::stable_partition(cases, [&](const FrontEndCase& one) {
+    return std::ranges::any_of(one.stages, [&](const auto& held) { return without_number(held.name) == stage; });
+  });
+  return cases;
 }
 
 }  // namespace
@@ -125,11 +235,13 @@ double FaultOutcome::ratio() const {
 }
 
 Result<std::vector<Sighting>> run_fault(const Fault& fault, const GoldenEntry& entry) {
-  ASSAY_TRY(checkpoint, Checkpoint::open(entry.checkpoint));
   ASSAY_TRY(golden, Golden::open(entry.file));
-  const std::optional<TapId> expected = fault.shows_at(checkpoint.plan);
+  if (golden.info().target.empty() != (fault.of == Fault::model)) return std::vector<Sighting>{};
+  ASSAY_TRY(models, open_models(entry, golden.info()));
+  const std::optional<TapId> expected = fault.shows_at(models.checkpoint.plan);
   Sighting sighting{.golden = entry.name, .expected = expected ? expected->name() : ""};
-  if (expected && fault.generating) sighting.expected = "generated_logits";
+  if (expected && fault.generating)
+    sighting.expected = fault.of == Fault::target ? kGeneratedIds : std::string_view("generated_logits");
   bool tried = false;
   int earliest = std::numeric_limits<int>::max();
   for (const std::string& name : golden.info().cases) {
@@ -137,7 +249,7 @@ Result<std::vector<Sighting>> run_fault(const Fault& fault, const GoldenEntry& e
     ASSAY_TRY(inputs, CaseInputs::from(one.inputs, entry.name + "/" + name));
     for (const Path path : paths_for(fault, one, inputs)) {
       bool bent = false;
-      ASSAY_TRY(seen, try_case(fault, checkpoint, one, inputs, path, bent));
+      ASSAY_TRY(seen, try_case(fault, models, one, inputs, path, bent));
       if (!bent || (!expected && !fault.control)) return std::vector<Sighting>{};
       tried = true;
       sighting.ratio = std::max(sighting.ratio, seen.ratio);
@@ -153,19 +265,52 @@ Result<std::vector<Sighting>> run_fault(const Fault& fault, const GoldenEntry& e
   return tried ? std::vector<Sighting>{sighting} : std::vector<Sighting>{};
 }
 
-std::vector<FaultOutcome> run_faults(const std::vector<const Fault*>& chosen, const std::vector<GoldenEntry>& goldens,
-                                     int children, const std::function<void(std::size_t)>& ended) {
+Result<Sighting> run_fault(const Fault& fault, const FrontEndGolden& golden) {
+  FrontEnd steps = front_end();
+  fault.bend(steps);
+  ASSAY_TRY(cases, cases_for(fault.stage, golden));
+  Sighting sighting{
+      .golden = std::string(kFrontEnd), .path = std::string(kProcess), .expected = std::string(fault.stage)};
+  int earliest = std::numeric_limits<int>::max();
+  for (const FrontEndCase& one : cases) {
+    ASSAY_TRY(stages, judge_stages(golden, one, steps));
+    for (const TapResult& stage : stages)
+      if (std::isfinite(stage.stats.worst_ratio)) sighting.ratio = std::max(sighting.ratio, stage.stats.worst_ratio);
+    const auto first = std::ranges::find_if(stages, [](const TapResult& stage) { return failed(stage.verdict); });
+    if (first == stages.end() || stage_order(first->tap) >= earliest) continue;
+    earliest = stage_order(first->tap);
+    sighting.case_name = one.name;
+    sighting.first = first->tap;
+    sighting.place = without_number(first->tap) == fault.stage ? Sighting::exact : Sighting::elsewhere;
+    if (sighting.place == Sighting::exact && !fault.control) break;
+  }
+  return sighting;
+}
+
+std::vector<FaultOutcome> run_faults(const std::vector<const Fault*>& chosen, const FaultGoldens& goldens, int children,
+                                     const std::function<void(std::size_t)>& ended) {
   std::vector<Work> works;
   works.reserve(chosen.size());
   for (const Fault* fault : chosen)
     works.push_back([fault, &goldens](const Send& send) {
       nlohmann::json sightings = nlohmann::json::array();
-      for (const GoldenEntry& golden : goldens) {
-        const auto seen = run_fault(*fault, golden);
-        if (!seen) return send(nlohmann::json{{"error", golden.name + ": " + seen.error().message()}}.dump());
-        for (const Sighting& s : *seen)
-          sightings.push_back({s.golden, s.case_name, s.path, s.expected, s.first, int(s.place), s.ratio});
+      const auto add = [&](const Sighting& s) {
+        sightings.push_back({s.golden, s.case_name, s.path, s.expected, s.first, int(s.place), s.ratio});
+      };
+      const auto wrong = [&](std::string_view golden, const Failure& why) {
+        send(nlohmann::json{{"error", std::string(golden) + ": " + why.message()}}.dump());
+      };
+      if (fault->bend && goldens.front_end) {
+        const auto seen = run_fault(*fault, *goldens.front_end);
+        if (!seen) return wrong(kFrontEnd, seen.error());
+        add(*seen);
       }
+      if (fault->inject)
+        for (const GoldenEntry& golden : goldens.models) {
+          const auto seen = run_fault(*fault, golden);
+          if (!seen) return wrong(golden.name, seen.error());
+          for (const Sighting& s : *seen) add(s);
+        }
       send(nlohmann::json{{"sightings", sightings}}.dump());
     });
   const std::vector<Outcome> outcomes =

@@ -1,12 +1,15 @@
-// Holds the suite against a fault: injects it into the reference engine, runs goldens, and says whether and where it
-// showed. Not here: the catalogue, printing.
+// Holds the suite against a fault: injects it into the reference engine or the front end, runs goldens, and says
+// whether and where it showed. Not here: the catalogue, printing.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "golden/front_end.h"
 #include "golden/store.h"
 #include "harness/faults/fault.h"
 
@@ -22,7 +25,7 @@ struct Sighting {
     elsewhere,    ///< it is another one
   };
   std::string golden, case_name, path;
-  std::string expected, first;  ///< taps; first is empty when unseen
+  std::string expected, first;  ///< taps or stages; first is empty when unseen
   Place place = unseen;
   double ratio = 0;  ///< the largest error over its tolerance, of all that was judged
 };
@@ -45,9 +48,19 @@ struct FaultOutcome {
 /// order counts: cases keep different taps and rows, and an error can only show later than where it is born.
 Result<std::vector<Sighting>> run_fault(const Fault& fault, const GoldenEntry& golden);
 
-/// Every fault on every golden, in parallel processes; outcomes in the order of `chosen`.
+/// A fault of the front end: cases that hold its stage come first, and of all the sighting at the earliest stage
+/// counts. Errors: those of loading a case and of judging it.
+Result<Sighting> run_fault(const Fault& fault, const FrontEndGolden& golden);
+
+/// What faults are held against.
+struct FaultGoldens {
+  std::vector<GoldenEntry> models;
+  std::optional<FrontEndGolden> front_end;
+};
+
+/// Every fault on every golden of its kind, in parallel processes; outcomes in the order of `chosen`.
 /// @param ended  called with the number of faults that are done
-std::vector<FaultOutcome> run_faults(const std::vector<const Fault*>& chosen, const std::vector<GoldenEntry>& goldens,
-                                     int children, const std::function<void(std::size_t)>& ended);
+std::vector<FaultOutcome> run_faults(const std::vector<const Fault*>& chosen, const FaultGoldens& goldens, int children,
+                                     const std::function<void(std::size_t)>& ended);
 
 }  // namespace assay

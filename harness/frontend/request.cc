@@ -49,6 +49,7 @@ class Reader {
         request.ids.push_back(id.get<std::int64_t>());
       }
     }
+    ASSAY_CHECK(logits(request));
     request.media.resize(request.batched ? request.texts.size() : 1);
     ASSAY_CHECK(media("images", &MediaFiles::images, request));
     ASSAY_CHECK(media("audio", &MediaFiles::audio, request));
@@ -119,6 +120,22 @@ class Reader {
       for (const json& name : list[i]) {
         ASSAY_TRY(path, below(name, key));
         (request.media[i].*member).push_back(std::move(path));
+      }
+    }
+    return {};
+  }
+
+  Result<void> logits(Request& request) const {
+    if (!object_.contains("logits")) return {};
+    if (!object_["logits"].is_array()) return wrong("logits", "a list of {id: number}");
+    for (const json& step : object_["logits"]) {
+      if (!step.is_object()) return wrong("logits", "a list of {id: number}");
+      auto& row = request.logits.emplace_back();
+      for (const auto& [id, value] : step.items()) {
+        constexpr std::string_view kDigits = "0123456789";
+        if (id.empty() || id.size() > 6 || id.find_first_not_of(kDigits) != std::string::npos || !value.is_number())
+          return wrong("logits", "ids of up to 6 digits, and numbers");
+        row.emplace_back(std::stoll(id), value.get<float>());
       }
     }
     return {};

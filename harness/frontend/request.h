@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -21,6 +22,8 @@ struct Request {
   std::string messages, tools;  ///< JSON lists
   std::vector<std::int64_t> ids;
   std::vector<MediaFiles> media;  ///< one a text; names below files/
+  /// What a model would answer with, step by step: the logits of some ids; those of all others are -1.
+  std::vector<std::vector<std::pair<std::int64_t, float>>> logits;
 
   bool batched = false, strict = false, skip_special = false;
   std::optional<bool> add_special;

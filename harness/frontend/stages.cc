@@ -9,6 +9,7 @@
 
 #include "base/tolerance.h"
 #include "harness/frontend/request.h"
+#include "harness/sample/sampler.h"
 #include "harness/verify/select.h"
 #include "model/processor/processor.h"
 
@@ -116,6 +117,7 @@ class Stager {
     for (std::size_t n = 0; n < all.images.size(); ++n) image(n, all.images[n], out);
     for (std::size_t n = 0; n < all.videos.size(); ++n) video(n, all.videos[n], out);
     audio(all.audio, out);
+    if (has("generation.stop_ids")) generation(out);
     return out;
   }
 
@@ -124,8 +126,9 @@ class Stager {
     Stages out;
     const auto made = process();
     if (!made) {
+      // It says no more than that some step failed; which, each step by itself tells.
       for (const FrontEndStage& stage : one_.stages)
-        if (!stage.name.starts_with("text.")) out.emplace(stage.name, fail(made.error()));
+        if (stage.name.starts_with("layout.")) out.emplace(stage.name, fail(made.error()));
       return out;
     }
     const std::vector<std::int64_t> shape = request_.batched ? std::vector<std::int64_t>{made->rows, made->tokens}
@@ -274,8 +277,8 @@ class Stager {
     Computed sized{{0, 0, 0, 3}, {}, assay::resized(film_decode())};
     Computed values{{0, how.columns()}, {}, assay::patches(assay::resized(film_decode()), scale_of(how))};
     Computed positions{{0, 2}, {}, exact()};
+    for (const Image& frame : film->frames) append(decoded, frame.rgb);
     for (const Image& frame : film->frames) {
-      append(decoded, frame.rgb);
       const auto small = resized(steps_, frame, how, file.string());
       const auto patches =
           small.and_then([&](const Image& image) { return steps_.patchify(image, how, file.string()); });
@@ -337,6 +340,32 @@ class Stager {
     const auto each = std::size_t(frames * columns);
     return computed({frames, columns}, values.subspan(n * each, each),
                     processor_.config().unified ? assay::samples() : mel_features());
+  }
+
+  void generation(Stages& out) const {
+    const Result<GenerationConfig> config = steps_.generation_config(checkpoint_);
+    out.emplace("generation.stop_ids", config.map([](const GenerationConfig& of) { return of_ids(of.stop_ids); }));
+    out.emplace("generation.suppress_ids",
+                config.map([](const GenerationConfig& of) { return of_ids(of.suppress_ids); }));
+    out.emplace("generation.sampling", config.map([](const GenerationConfig& of) {
+      return computed({4}, std::array{of.do_sample ? 1.0 : 0.0, of.temperature, double(of.top_k), of.top_p});
+    }));
+    out.emplace("generation.ids", config.map([&](const GenerationConfig& of) { return of_ids(spoken(of)); }));
+  }
+
+  /// Greedily, of the request's logits, up to a stop token.
+  std::vector<std::int64_t> spoken(GenerationConfig config) const {
+    config.do_sample = false;
+    Sampler sampler(config, 0);
+    std::vector<std::int64_t> ids;
+    for (const auto& step : request_.logits) {
+      std::vector<float> row(std::size_t(std::max<std::int64_t>(processor_.tokenizer().size(), 1)), -1.0F);
+      for (const auto& [id, value] : step)
+        if (id < std::int64_t(row.size())) row[std::size_t(id)] = value;
+      ids.push_back(sampler.next(row));
+      if (std::ranges::find(config.stop_ids, ids.back()) != config.stop_ids.end()) break;
+    }
+    return ids;
   }
 
   Result<PromptBatch> process() const {
@@ -412,17 +441,32 @@ class Stager {
   const fs::path& checkpoint_;
 };
 
-/// Where a stage stands among the others.
-std::pair<int, std::string> order_of(const std::string& name) {
-  constexpr std::array<std::string_view, 14> kOrder = {
-      "text.rendered", "text.ids", "text.decoded", "indices", "decoded",    "resized",      "positions",
-      "patches",       "samples",  "mask",         "mel",     "layout.ids", "layout.types", "layout.mask"};
-  for (std::size_t i = 0; i < kOrder.size(); ++i)
-    if (name == kOrder[i] || name.ends_with("." + std::string(kOrder[i]))) return {int(i), name};
-  return {int(kOrder.size()), name};
-}
-
 }  // namespace
+
+int stage_order(std::string_view name) {
+  constexpr std::array<std::string_view, 18> kOrder = {"text.rendered",
+                                                       "text.ids",
+                                                       "text.decoded",
+                                                       ".indices",
+                                                       ".decoded",
+                                                       ".resized",
+                                                       ".positions",
+                                                       ".patches",
+                                                       ".samples",
+                                                       ".mask",
+                                                       ".mel",
+                                                       "layout.ids",
+                                                       "layout.types",
+                                                       "layout.mask",
+                                                       "generation.stop_ids",
+                                                       "generation.suppress_ids",
+                                                       "generation.sampling",
+                                                       "generation.ids"};
+  const auto found = std::ranges::find(kOrder, name);
+  if (found != kOrder.end()) return int(found - kOrder.begin());
+  const auto numbered = std::ranges::find_if(kOrder, [&](std::string_view end) { return name.ends_with(end); });
+  return int(numbered - kOrder.begin());
+}
 
 Result<std::vector<TapResult>> judge_stages(const FrontEndGolden& golden, const FrontEndCase& one,
                                             const FrontEnd& steps, std::string_view filter) {
@@ -434,14 +478,16 @@ Result<std::vector<TapResult>> judge_stages(const FrontEndGolden& golden, const 
   ASSAY_TRY(processor, Processor::open(checkpoint, *tokenizer, steps));
   const Stager stager(one, request, processor, checkpoint);
   const Stages each = stager.each_stage();
-  const bool media =
-      std::ranges::any_of(one.stages, [](const auto& stage) { return !stage.name.starts_with("text."); });
+  const bool media = std::ranges::any_of(one.stages, [](const auto& stage) {
+    return !stage.name.starts_with("text.") && !stage.name.starts_with("generation.");
+  });
   const Stages whole = media ? stager.whole() : Stages();
 
   std::vector<const FrontEndStage*> ordered;
   for (const FrontEndStage& stage : one.stages)
     if (filter_matches(filter, subject_of(kFrontEnd, one.name, "process", stage.name))) ordered.push_back(&stage);
-  std::ranges::sort(ordered, {}, [](const FrontEndStage* stage) { return order_of(stage->name); });
+  std::ranges::sort(ordered, {},
+                    [](const FrontEndStage* stage) { return std::pair(stage_order(stage->name), stage->name); });
   std::vector<TapResult> results;
   for (const FrontEndStage* stage : ordered) {
     const auto found = each.find(stage->name);

@@ -18,4 +18,7 @@ namespace assay {
 Result<std::vector<TapResult>> judge_stages(const FrontEndGolden& golden, const FrontEndCase& one,
                                             const FrontEnd& steps, std::string_view filter = {});
 
+/// Where a stage (`image.0.resized`) stands among the others; each kind of media goes through its own.
+int stage_order(std::string_view name);
+
 }  // namespace assay

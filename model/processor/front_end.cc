@@ -83,6 +83,7 @@ FrontEnd front_end() {
   steps.audio_text = audio_text;
   steps.video_text = video_text;
   steps.types = types;
+  steps.generation_config = [](const FrontEnd::Path& checkpoint) { return read_generation_config(checkpoint); };
   return steps;
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "model/chat/chat_template.h"
+#include "model/generation_config.h"
 #include "model/media/audio.h"
 #include "model/media/image.h"
 #include "model/media/mel.h"
@@ -57,6 +58,8 @@ struct FrontEnd {
   std::function<std::string(const MediaTokens&, std::span<const double> seconds, int tokens_a_frame)> video_text;
   /// 0 text, 1 image, 2 video, 3 audio.
   std::function<std::vector<std::int64_t>(std::span<const std::int64_t> ids, const MediaIds&)> types;
+
+  std::function<Result<GenerationConfig>(const Path& checkpoint)> generation_config;
 };
 
 /// transformers' steps. Source: Gemma4Processor, Gemma4UnifiedProcessor (5.22.2).
