@@ -108,6 +108,7 @@ TEST_F(Foreign, SurvivesOverwrittenLengths) {
   }
 }
 
+#if !defined(__SANITIZE_ADDRESS__)  // GCC 12's ASan does not lock its allocator for fork: a child may wait for ever
 TEST_F(Foreign, ReadsInManyThreadsAtOnce) {
   write_odd_types(folder_ / "foreign.h5");
   std::vector<std::thread> threads;
@@ -122,6 +123,7 @@ TEST_F(Foreign, ReadsInManyThreadsAtOnce) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(read, 8);
 }
+#endif
 
 TEST_F(Foreign, LeavesNothingBehind) {
   setenv("TMPDIR", folder_.path().c_str(), 1);
