@@ -17,7 +17,7 @@ constexpr int kDeepest = 16;
 constexpr std::size_t kLongestName = 255;
 constexpr std::int64_t kLargestFile = std::int64_t{1} << 42;
 
-constexpr std::array<std::string_view, 14> kSmall = {
+constexpr std::array<std::string_view, 13> kSmall = {
     "config.json",
     "generation_config.json",
     kIndexFile,
@@ -31,7 +31,6 @@ constexpr std::array<std::string_view, 14> kSmall = {
     "processor_config.json",
     "preprocessor_config.json",
     "video_preprocessor_config.json",
-    "questions.json",
 };
 
 bool plain_name(std::string_view name) {

@@ -1,0 +1,55 @@
+// `assay run` on the trained tiny checkpoint: it answers its questions, and a drafter changes none of its words.
+#include <nlohmann/json.hpp>
+
+#include "program.h"
+
+namespace assay {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+const std::string kTiny = ASSAY_SOURCE_DIR "/golden/data/tiny";
+const std::string kOneThread = "OMP_NUM_THREADS=1";  // a model this small is slower on several
+
+class TinyCli : public Cli {
+ protected:
+  void SetUp() override {
+    if (!std::filesystem::exists(kTiny + "/config.json")) GTEST_SKIP() << "no " << kTiny;
+  }
+  json said(const std::string& arguments) {
+    const Ran ran = assay("run --model " + kTiny + " --json " + arguments, kOneThread);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return json::parse(ran.out, nullptr, false);
+  }
+};
+
+TEST_F(TinyCli, AnswersItsQuestions) {
+  const Ran ran = assay("run --model " + kTiny + " --smoke", kOneThread);
+  EXPECT_EQ(ran.code, 0) << ran.out << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("pass  red-circle"));
+}
+
+TEST_F(TinyCli, ADrafterChangesNoWord) {
+  const std::string asked = "--prompt 'Tell me about France.' --prompt 'What is the capital of Spain?'";
+  const json plain = said(asked), drafted = said(asked + " --draft " + kTiny + "/assistant --draft-tokens 4");
+  EXPECT_EQ(drafted["results"], plain["results"]);
+  EXPECT_GT(drafted["draft"]["accepted"], 0);
+}
+
+TEST_F(TinyCli, TwoQuestionsAboutOnePicture) {
+  const std::string picture = " --image " + kTiny + "/media/red-circle.png ";
+  const json both = said(picture + "--prompt 'What is in the picture?' --prompt 'Look: what is in the picture?'");
+  EXPECT_EQ(both["results"][0]["ids"], said(picture + "--prompt 'What is in the picture?'")["results"][0]["ids"]);
+  EXPECT_EQ(both["results"][1]["ids"], said(picture + "--prompt 'Look: what is in the picture?'")["results"][0]["ids"]);
+}
+
+TEST_F(TinyCli, AConversationNamesItsFiles) {
+  put(folder_ / "chat.json",
+      R"([{"role": "user", "content": [{"type": "image", "path": ")" + kTiny +
+          R"(/media/blue-triangle.png"}, {"type": "text", "text": "What is in the picture?"}]}])");
+  EXPECT_EQ(said("--chat " + at("chat.json"))["results"][0]["text"], "a blue triangle");
+}
+
+}  // namespace
+}  // namespace assay
