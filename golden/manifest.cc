@@ -72,7 +72,12 @@ Result<std::vector<GoldenEntry>> list_goldens(const fs::path& data) {
     if (fs::exists(entry.path() / kFile, error)) names.insert(entry.path().filename().string());
   std::vector<GoldenEntry> goldens;
   goldens.reserve(names.size());
-  for (const std::string& name : names) goldens.push_back({name, data / name / kFile, data / name / "checkpoint"});
+  for (const std::string& name : names) {
+    // A checkpoint that users run holds its golden; of a drawn one the two lie side by side.
+    const fs::path beside = data / name / "checkpoint";
+    const bool holds = !fs::exists(beside, error) && fs::exists(data / name / "config.json", error);
+    goldens.push_back({name, data / name / kFile, holds ? data / name : beside});
+  }
   return goldens;
 }
 

@@ -19,15 +19,20 @@ def _argument(name, values):
     return values.bool() if name == "input_features_mask" else values.long()
 
 
+def read_case(arguments):
+    """forward()'s arguments of given tensors."""
+    return {name: _argument(name, values) for name, values in arguments.items()}
+
+
 def read_cases(path):
     """{case: {argument: tensor}} of a .json, or of a .h5 with /cases/NAME/inputs or one plain group of datasets."""
     path = Path(path)
     if path.suffix == ".json":
         raw = json.loads(path.read_text())
-        return {case: {k: _argument(k, torch.tensor(v)) for k, v in args.items()} for case, args in raw.items()}
+        return {case: read_case({k: torch.tensor(v) for k, v in args.items()}) for case, args in raw.items()}
     with h5py.File(path) as file:
         groups = {name: g["inputs"] for name, g in file["cases"].items()} if "cases" in file else {path.stem: file}
-        return {name: {k: _argument(k, torch.from_numpy(d[()])) for k, d in g.items() if isinstance(d, h5py.Dataset)}
+        return {name: read_case({k: torch.from_numpy(d[()]) for k, d in g.items() if isinstance(d, h5py.Dataset)})
                 for name, g in groups.items()}
 
 
@@ -55,4 +60,4 @@ def golden_of(directory, inputs, out, generate):
             case["paths"] = case["paths"].replace("nocache,", "")
         print(f"{name}: noise {one.excess():.1e} {one.unsure()}", flush=True)
         measured.append(one)
-    golden.write(out, model, directory, measured, model_type(directory), 0)
+    golden.write(out, model, directory, measured, model_type(directory), 0, "any_model")

@@ -363,7 +363,7 @@ def write(path, models, folders, measured, spec):
             "transformers": transformers.__version__, "torch": torch.__version__.split("+")[0],
             "attn_implementation": "eager", "dtype": "float32", "checkpoint_sha256": checkpoint_digest(folders[0]),
             "target": spec["target"], "target_sha256": checkpoint_digest(folders[1]),
-            "generator_sha256": generator_digest()})
+            "generator_sha256": generator_digest("assistant")})
         _write_plan(file, target, drafter)
         cases = file.create_group("cases")
         for one in measured:

@@ -1,7 +1,10 @@
 """SHA-256 of files and of folders, in the one form that the goldens and the manifest share."""
 
+import ast
 import hashlib
 from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
 
 
 def file_digest(path):
@@ -24,7 +27,19 @@ def checkpoint_digest(directory):
     return folder_digest(directory, [path for kind in kinds for path in Path(directory).glob(kind)])
 
 
-def generator_digest():
-    """The digest of this package: its Python files and the tap table."""
-    here = Path(__file__).resolve().parent
-    return folder_digest(here, [*here.glob("*.py"), here / "taps.json"])
+def _imported(module):
+    """Names of this package's modules that one of them imports, anywhere in it."""
+    for node in ast.walk(ast.parse((HERE / f"{module}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            yield from [node.module] if node.module else [alias.name for alias in node.names]
+
+
+def generator_digest(*makers):
+    """The digest of what made a golden: these modules of the package, all that they import of it, and the tap table."""
+    found, left = set(), list(makers)
+    while left:
+        module = left.pop()
+        if module not in found:
+            found.add(module)
+            left += _imported(module)
+    return folder_digest(HERE, [*(HERE / f"{module}.py" for module in found), HERE / "taps.json"])

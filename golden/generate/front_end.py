@@ -98,7 +98,7 @@ def write(path, cases):
     gc.disable()
     with h5py.File(beside, "w", libver=("v110", "v110"), driver="core") as file:
         file.attrs.update({"kind": "frontend", "schema": SCHEMA, "transformers": transformers.__version__,
-                           "generator_sha256": generator_digest()})
+                           "generator_sha256": generator_digest("front_end", *MODULES)})
         group = file.create_group("cases")
         for case in cases:
             _write_case(group.create_group(case.name), case)

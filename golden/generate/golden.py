@@ -60,6 +60,8 @@ def kept_rows(case, real, tap, hidden):
     """
     if not tap.startswith("text."):
         return _kept_of_tower(case, real, tap)
+    if case.get("rows"):
+        return sorted(case["rows"])
     batch, length = real.shape
     everything = _short_name(tap) in ALL_ROWS or (_short_name(tap) == "attn.ctx" and case["name"] in ALL_CONTEXT)
     if case.get("everything"):
@@ -150,8 +152,11 @@ def write_plan(file, model):
             part.create_dataset(key, data=value.numpy(), track_times=False)
 
 
-def write(path, model, checkpoint, measured, variant, seed):
-    """Writes a golden beside its place, then renames it, so that a broken run leaves no half file."""
+def write(path, model, checkpoint, measured, variant, seed, maker):
+    """Writes a golden beside its place, then renames it, so that a broken run leaves no half file.
+
+    maker: the module of this package that calls it.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
@@ -163,7 +168,7 @@ def write(path, model, checkpoint, measured, variant, seed):
         file.attrs.update({
             "schema": SCHEMA, "variant": variant, "seed": seed, "transformers": transformers.__version__,
             "torch": torch.__version__.split("+")[0], "attn_implementation": "eager", "dtype": "float32",
-            "checkpoint_sha256": checkpoint_digest(checkpoint), "generator_sha256": generator_digest()})
+            "checkpoint_sha256": checkpoint_digest(checkpoint), "generator_sha256": generator_digest(maker)})
         write_plan(file, model)
         cases = file.create_group("cases")
         for one in measured:

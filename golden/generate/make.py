@@ -93,7 +93,7 @@ def make_golden(name, out, check=True):
     if check:
         from .exposing import check_golden
         check_golden(name, spec, model, [m.case for m in results])
-    golden.write(folder / "golden.h5", model, checkpoint, results, spec["variant"], spec.get("seed", 0))
+    golden.write(folder / "golden.h5", model, checkpoint, results, spec["variant"], spec.get("seed", 0), "make")
     print(f"{name}: excess {max(m.excess() for m in results):.2e} of {ATOL / 2:.1e}, "
           f"{time.monotonic() - start:.0f} s", flush=True)
 
@@ -117,8 +117,8 @@ def sizes(out):
     """Prints what each golden weighs, in KB."""
     total = 0
     for folder in sorted(p for p in Path(out).iterdir() if p.is_dir()):
-        parts = [sum(f.stat().st_size for f in (folder / "checkpoint").rglob("*") if f.is_file()),
-                 (folder / "golden.h5").stat().st_size if (folder / "golden.h5").exists() else 0]
+        goldens = sum(f.stat().st_size for f in folder.glob("*.h5"))
+        parts = [sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) - goldens, goldens]
         total += sum(parts)
         print(f"{folder.name:16s} checkpoint {parts[0] / 1e3:9.0f} KB   golden {parts[1] / 1e3:9.0f} KB")
     print(f"{'total':16s} {total / 1e6:.1f} MB")

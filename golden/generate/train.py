@@ -2,8 +2,7 @@
 
 Three processes train the vision tower, the audio tower and the text, each alone; then one trains everything together
 from the files that they saved (so a run that was stopped goes on), in two processes that share each step. The drafter
-learns beside the later half of that, and again from what came out. The same machine gives the same weights: every draw
-is seeded and each process computes with one thread.
+learns beside the later half of that, and again from what came out. Every draw is seeded.
 Not here: what is learnt (train_facts.py, train_media.py), how (train_steps.py, train_drafter.py), the proof
 (train_verify.py).
 """
@@ -187,6 +186,8 @@ def main(out, work=None):
     finish(out, firm)
     train_verify.write_questions(out)
     wait_for([in_process(drafter_stage, str(out), firm, draft, drafter, 160, 2e-3)])
+    for weights in out.rglob("model.safetensors"):
+        weights.chmod(0o644)  # save_pretrained leaves them to their owner alone
     right = train_verify.verify(out, work / "held-out")
     if work == out / "work":
         shutil.rmtree(work)

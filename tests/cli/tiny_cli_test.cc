@@ -1,6 +1,7 @@
 // `assay run` on the trained tiny checkpoint: it answers its questions, and a drafter changes none of its words.
 #include <nlohmann/json.hpp>
 
+#include "golden/store.h"
 #include "program.h"
 
 namespace assay {
@@ -14,9 +15,6 @@ const std::string kOneThread = "OMP_NUM_THREADS=1";  // a model this small is sl
 
 class TinyCli : public Cli {
  protected:
-  void SetUp() override {
-    if (!std::filesystem::exists(kTiny + "/config.json")) GTEST_SKIP() << "no " << kTiny;
-  }
   json said(const std::string& arguments) {
     const Ran ran = assay("run --model " + kTiny + " --json " + arguments, kOneThread);
     EXPECT_EQ(ran.code, 0) << ran.err;
@@ -28,6 +26,28 @@ TEST_F(TinyCli, AnswersItsQuestions) {
   const Ran ran = assay("run --model " + kTiny + " --smoke", kOneThread);
   EXPECT_EQ(ran.code, 0) << ran.out << ran.err;
   EXPECT_THAT(ran.out, HasSubstr("pass  red-circle"));
+}
+
+TEST_F(TinyCli, FromItsFilesToTheIdsThatTransformersGenerates) {
+  const json questions = json::parse(bytes_of(kTiny + "/questions.json"));
+  int asked = 0;
+  for (const json& question : questions) {
+    std::string files;
+    for (const auto& [kind, option] : {std::pair("images", "--image"), {"audio", "--audio"}, {"videos", "--video"}})
+      for (const json& file : question[kind])
+        files += std::string(" ") + option + " " + kTiny + "/" + file.get<std::string>();
+    if (files.empty()) continue;
+    const std::string name = question["name"], group = "/cases/" + name;
+    const auto inputs = read_foreign_group(kTiny + "/golden.h5", group + "/inputs").value();
+    const auto outputs = read_foreign_group(kTiny + "/golden.h5", group + "/outputs").value();
+    const json result = said("--prompt '" + question["messages"][0]["content"][1]["text"].get<std::string>() + "'" +
+                             files)["results"][0];
+    EXPECT_EQ(result["ids"], json(find(outputs, "generated_ids")->integers().value())) << name;
+    EXPECT_EQ(result["prompt_tokens"], find(inputs, "input_ids")->shape[1]) << name;
+    EXPECT_EQ(result["text"], question["answer"]) << name;
+    ++asked;
+  }
+  EXPECT_EQ(asked, 8);
 }
 
 TEST_F(TinyCli, ADrafterChangesNoWord) {
