@@ -140,7 +140,7 @@ std::vector<Finding> check_golden(const fs::path& data, const GoldenEntry& entry
     plan = std::move(target->drafter);
   }
   add(check_plan(info, plan));
-  add(check_weights(*checkpoint));
+  if (info.exposing) add(check_weights(*checkpoint));
   if (info.layers.size() != plan.layers.size() || info.vocab != plan.vocab) return findings;
 
   std::vector<GoldenCase> cases;
@@ -150,10 +150,10 @@ std::vector<Finding> check_golden(const fs::path& data, const GoldenEntry& entry
       unread(loaded.error());
       continue;
     }
-    add(plan.assistant ? check_draft_case(plan, *loaded) : check_case(plan, *loaded));
+    add(plan.assistant ? check_draft_case(plan, *loaded) : check_case(plan, *loaded, info.exposing));
     cases.push_back(*std::move(loaded));
   }
-  add(plan.assistant ? check_draft_cases(plan, cases) : check_cases(plan, cases));
+  if (info.exposing) add(plan.assistant ? check_draft_cases(plan, cases) : check_cases(plan, cases));
   return findings;
 }
 

@@ -38,7 +38,8 @@ std::vector<Finding> check_plan(const GoldenInfo& info, const Plan& plan);
 /// One case by itself: taps with their shapes and the rows that teacher forcing needs, paths, noise, margins, no NaN,
 /// nothing that zeros would pass, rows that differ, outputs that agree with the taps. Taps that no teacher forcing
 /// starts from may be left to other cases.
-std::vector<Finding> check_case(const Plan& plan, const GoldenCase& golden);
+/// @param exposing  as GoldenInfo has it; else no layer need start from a case's rows
+std::vector<Finding> check_case(const Plan& plan, const GoldenCase& golden, bool exposing = true);
 
 /// All cases of a golden together: every tap is in some case, and for each some case must tell it from its op's own
 /// input and from the same tap of every other layer, and somewhere the generated ids must vary.

@@ -94,7 +94,7 @@ Result<FrontEndGolden> FrontEndGolden::open(const fs::path& data) {
 }
 
 Result<FrontEndCase> FrontEndGolden::load(std::string_view name) const {
-  ASSAY_TRY(root, open_root(folder_ / "front-end.h5"));
+  ASSAY_TRY(root, open_root(file()));
   ASSAY_TRY(group, root.group("cases/" + std::string(name)));
   FrontEndCase loaded{.name = std::string(name)};
   ASSAY_TRY(what, group.text("what"));

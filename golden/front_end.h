@@ -40,6 +40,7 @@ class FrontEndGolden {
   static bool exists(const std::filesystem::path& data);
 
   const std::filesystem::path& folder() const { return folder_; }
+  std::filesystem::path file() const { return folder_ / "front-end.h5"; }
   const std::vector<std::string>& cases() const { return cases_; }
   std::filesystem::path files() const { return folder_ / "files"; }
   std::filesystem::path checkpoint(std::string_view name) const { return folder_ / "checkpoints" / name; }

@@ -70,6 +70,7 @@ Result<GoldenInfo> read_info(const hdf5::Group& root) {
   const std::int64_t found =
       std::count_if(members.begin(), members.end(), [](const std::string& name) { return name.starts_with("layer."); });
   if (found != layers) return plan.wrong("", std::to_string(layers) + " layers", std::to_string(found));
+  info.exposing = !root.has_attribute("trained");
   if (root.has_attribute("target")) {
     ASSAY_READ(info.target, root.text("target"));
     ASSAY_READ(info.target_sha256, root.text("target_sha256"));

@@ -95,6 +95,8 @@ struct GoldenInfo {
   std::vector<std::string> cases;                       ///< names, sorted
   std::string target, target_sha256;                    ///< drafters: whose golden's checkpoint is the target
   int backbone = 0, centroids = 0, centroids_used = 0;  ///< drafters
+  /// Its weights were drawn to show every parameter. A trained checkpoint's were not: its cases show that it answers.
+  bool exposing = true;
 };
 
 /// How this checkpoint makes soft tokens, for CaseRows::of.

@@ -30,6 +30,8 @@ class Inputs {
     return grid;
   }
 
+  std::span<const NamedTensor> all() const { return given_; }
+
   /// What a layer starts from: the output of the layer before, or the embeddings.
   Result<Grid> in(int layer) const { return layer == 0 ? tap(Tap::embed, -1) : tap(Tap::out, layer - 1); }
 
@@ -91,7 +93,10 @@ Result<Grid> made(const Inputs& inputs, const Parts& parts, TapId id) {
     switch (id.tap) {
       case Tap::embed: {
         ASSAY_TRY(ids, inputs.ids());
-        return parts.ops.embed(parts, ids);
+        Grid embeds = parts.ops.embed(parts, ids);
+        ASSAY_TRY(soft, soft_tokens(parts, ids, inputs.all()));
+        ASSAY_CHECK(parts.ops.merge(parts, ids, soft, embeds.view()));
+        return embeds;
       }
       case Tap::ple: {
         ASSAY_TRY(embeds, inputs.tap(Tap::embed, -1));

@@ -242,4 +242,23 @@ Result<Grid> tower_tap(const Parts& parts, TapId id, std::span<const NamedTensor
                 : in_audio_layer(inputs, parts.audio->layers[layer], id.tap);
 }
 
+Result<SoftTokens> soft_tokens(const Parts& parts, std::span<const std::int64_t> ids,
+                               std::span<const NamedTensor> inputs) {
+  const auto [images, videos, clips] = count_placeholders(parts.plan, ids);
+  ASSAY_TRY(media, media_rows(parts.plan, inputs));
+  const Inputs given(parts, inputs);
+  SoftTokens soft;
+  if (media.images.items > 0 || media.videos.items > 0) {
+    const int seen = media.images.items > 0 ? images : 0, watched = media.videos.items > 0 ? videos : 0;
+    ASSAY_TRY(rows, given.tap(Tap::vision_projected, -1, seen + watched));
+    soft.kinds[SoftTokens::image] = {Grid(rows.view().slice(0, seen)), 0, media.images.items > 0};
+    soft.kinds[SoftTokens::video] = {Grid(rows.view().slice(seen, watched)), 0, media.videos.items > 0};
+  }
+  if (media.audio.items > 0) {
+    ASSAY_TRY(rows, given.tap(Tap::audio_projected, -1, clips));
+    soft.kinds[SoftTokens::audio] = {std::move(rows), 0, true};
+  }
+  return soft;
+}
+
 }  // namespace assay::reference

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "engine/engine.h"
+#include "reference/encode.h"
 #include "reference/ops/grid.h"
 #include "reference/parts.h"
 
@@ -16,5 +17,11 @@ namespace assay::reference {
 /// vision.patch_embed, its audio.projected from audio.mel.
 /// Errors: bad_input, naming the input that is missing or has a wrong shape.
 Result<Grid> tower_tap(const Parts& parts, TapId tap, std::span<const NamedTensor> inputs);
+
+/// The soft tokens that text.embed merges, from vision.projected (those of images, then those of videos) and
+/// audio.projected: of each kind as many as `ids` has placeholders. Media that were not passed have none.
+/// Errors: bad_input (media without their projected rows, or another number of them).
+Result<SoftTokens> soft_tokens(const Parts& parts, std::span<const std::int64_t> ids,
+                               std::span<const NamedTensor> inputs);
 
 }  // namespace assay::reference

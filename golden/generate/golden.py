@@ -152,10 +152,10 @@ def write_plan(file, model):
             part.create_dataset(key, data=value.numpy(), track_times=False)
 
 
-def write(path, model, checkpoint, measured, variant, seed, maker):
+def write(path, model, checkpoint, measured, variant, seed, maker, trained=False):
     """Writes a golden beside its place, then renames it, so that a broken run leaves no half file.
 
-    maker: the module of this package that calls it.
+    maker: the module of this package that calls it; trained: its weights were learnt, not drawn to show each parameter.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,6 +169,8 @@ def write(path, model, checkpoint, measured, variant, seed, maker):
             "schema": SCHEMA, "variant": variant, "seed": seed, "transformers": transformers.__version__,
             "torch": torch.__version__.split("+")[0], "attn_implementation": "eager", "dtype": "float32",
             "checkpoint_sha256": checkpoint_digest(checkpoint), "generator_sha256": generator_digest(maker)})
+        if trained:
+            file.attrs["trained"] = 1
         write_plan(file, model)
         cases = file.create_group("cases")
         for one in measured:

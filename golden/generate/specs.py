@@ -101,7 +101,7 @@ SPECS = {
         "variant": "E2B", "kind": "gemma4", "dtype": "bfloat16", "hub": True, "set": "media", "gain": 0.36, "mels": 12,
         "text": _text(42, 29, (10, 22), 6, 2, 5, 143, "ssfssf", 2e-3, **_ple(7, 2, 143, double=True)),
         "vision": _vision(34, 45, 3, 3, 12, 5, 3, 23, 3e-3, 100.0, True, False),
-        "audio": _audio(40, 5, (14, 6), 26, 4, 5, 3e-3, 4.0, 0.8, 0.4)},
+        "audio": _audio(40, 5, (14, 6), 26, 4, 5, 3e-3, 4.0, 0.55, 0.4)},
     "e4b-media": {
         "variant": "E4B", "kind": "gemma4", "dtype": "bfloat16", "hub": False, "set": "media", "mels": 20,
         "text": _text(46, 31, (12, 18), 4, 2, 6, 139, "sfssf", 5e-4, **_ple(9, 2, 151)) | {"pad_token_id": 3},

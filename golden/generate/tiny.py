@@ -14,6 +14,7 @@ from . import golden
 from .any_model import read_case
 from .load import open_model
 from .measure import ATOL, Measured
+from .rows import MEDIA
 from .train_verify import Asker
 
 NAME = "tiny"
@@ -52,7 +53,7 @@ def _measured(asker, model, model_bf16, entry, folder):
     rows = inputs["input_ids"].shape[1]
     case = {"name": entry["name"], "what": f"{entry['messages'][-1]['content'][-1]['text']} {said}",
             "paths": "prefill,nocache,chunked,decode", "inputs": read_case(inputs), "generate": len(ids),
-            "rows": [0, rows - 1], "few": True}
+            **({"rows": [0, rows - 1], "few": True} if set(inputs) & set(MEDIA) else {"everything": True})}
     one = KeptRows(model, case)
     one.measure_noise(model, model_bf16)
     assert one.generated[0].tolist() == ids, f"{entry['name']}: greedy {one.generated[0].tolist()}, generate {ids}"
@@ -70,4 +71,4 @@ def make_tiny(out, data):
         shutil.copytree(Path(data) / NAME, folder)
     asker, model, model_bf16 = Asker(folder), open_model(folder), open_model(folder, torch.bfloat16)
     results = [_measured(asker, model, model_bf16, entry, folder) for entry in conversations(folder)]
-    golden.write(folder / "golden.h5", model, folder, results, "tiny", 0, "tiny")
+    golden.write(folder / "golden.h5", model, folder, results, "tiny", 0, "tiny", trained=True)

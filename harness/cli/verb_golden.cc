@@ -65,12 +65,21 @@ Result<int> list_verb(const Options& options) {
                     {"cases", info.cases},
                     {"bytes", fs::file_size(entry.file, unknown)}});
   }
+  if (FrontEndGolden::exists(data_folder())) {
+    ASSAY_TRY(golden, FrontEndGolden::open(data_folder()));
+    std::error_code unknown;
+    rows.push_back({{"name", kFrontEnd},
+                    {"variant", kFrontEnd},
+                    {"layers", 0},
+                    {"cases", golden.cases()},
+                    {"bytes", fs::file_size(golden.file(), unknown)}});
+  }
   if (options.json) {
     fmt::print("{}\n", pretty(rows));
     return rows.empty() ? 3 : 0;
   }
   for (const Json& row : rows)
-    fmt::print("{:<16} {:<8} {:>3} layers {:>3} cases {:>7} KB\n", row["name"].get<std::string>(),
+    fmt::print("{:<16} {:<10} {:>3} layers {:>3} cases {:>7} KB\n", row["name"].get<std::string>(),
                row["variant"].get<std::string>(), row["layers"].get<int>(), row["cases"].size(),
                row["bytes"].get<std::uintmax_t>() / 1000);
   return rows.empty() ? 3 : 0;
@@ -90,7 +99,35 @@ void print_info(const Json& golden) {
   }
 }
 
+/// Its cases, with what each asks for and the stages that it holds.
+Result<Json> describe_front_end(const FrontEndGolden& golden) {
+  Json cases = Json::object();
+  for (const std::string& name : golden.cases()) {
+    ASSAY_TRY(one, golden.load(name));
+    Json stages = Json::object();
+    for (const FrontEndStage& stage : one.stages) stages[stage.name] = stage.shape;
+    cases[name] = {{"what", one.what}, {"request", Json::parse(one.request, nullptr, false)}, {"stages", stages}};
+  }
+  return Json{{"kind", kFrontEnd}, {"cases", std::move(cases)}};
+}
+
+Result<int> front_end_info(const Options& options) {
+  ASSAY_TRY(golden, FrontEndGolden::open(data_folder()));
+  ASSAY_TRY(described, describe_front_end(golden));
+  if (options.json) {
+    fmt::print("{}\n", pretty(described));
+    return 0;
+  }
+  for (const auto& [name, one] : described["cases"].items()) {
+    fmt::print("{}\n  {}\n ", name, one["what"].get<std::string>());
+    for (const auto& [stage, shape] : one["stages"].items()) fmt::print(" {} {}", stage, shape.dump());
+    fmt::print("\n");
+  }
+  return 0;
+}
+
 Result<int> info_verb(const Options& options) {
+  if (options.name == kFrontEnd) return front_end_info(options);
   ASSAY_TRY(described, use_golden(data_folder(), options.name, describe_json));
   if (options.json)
     fmt::print("{}\n", described);

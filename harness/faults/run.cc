@@ -237,6 +237,7 @@ double FaultOutcome::ratio() const {
 Result<std::vector<Sighting>> run_fault(const Fault& fault, const GoldenEntry& entry) {
   ASSAY_TRY(golden, Golden::open(entry.file));
   if (golden.info().target.empty() != (fault.of == Fault::model)) return std::vector<Sighting>{};
+  if (!golden.info().exposing) return std::vector<Sighting>{};  // it keeps few taps, and what was learnt hides some faults
   ASSAY_TRY(models, open_models(entry, golden.info()));
   const std::optional<TapId> expected = fault.shows_at(models.checkpoint.plan);
   Sighting sighting{.golden = entry.name, .expected = expected ? expected->name() : ""};

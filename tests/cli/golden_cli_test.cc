@@ -16,13 +16,17 @@ const std::string kData = ASSAY_SOURCE_DIR "/golden/data";
 TEST_F(Cli, GoldensAreListedAndTold) {
   const Ran list = assay("golden list");
   EXPECT_EQ(list.code, 0) << list.err;
-  EXPECT_THAT(list.out, AllOf(HasSubstr("e2b-tails"), HasSubstr("31b-blocks")));
+  EXPECT_THAT(list.out, AllOf(HasSubstr("e2b-tails"), HasSubstr("31b-blocks"), HasSubstr("front-end")));
   const auto rows = nlohmann::json::parse(assay("golden list --json").out);
   EXPECT_GE(rows.size(), 12U);
   const Ran info = assay("golden info seed");
   EXPECT_EQ(info.code, 0) << info.err;
   EXPECT_THAT(info.out, AllOf(HasSubstr("transformers         5.22.2"), HasSubstr("right-padded  [1,10]")));
   EXPECT_EQ(nlohmann::json::parse(assay("golden info seed --json").out)["transformers"], "5.22.2");
+  EXPECT_THAT(assay("golden info front-end").out, HasSubstr("layout.ids [760]"));
+  EXPECT_EQ(
+      nlohmann::json::parse(assay("golden info front-end --json").out)["cases"]["audio-8k"]["request"]["audio"][0],
+      "speech-8k.wav");
 }
 
 TEST_F(Cli, TheRepositorysGoldensAreFit) {

@@ -1,6 +1,10 @@
 // Silence is a failure: what had to be judged and was not.
 #include "harness/verify/require.h"
 
+#include <map>
+#include <set>
+#include <string>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,6 +15,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
+using testing::UnorderedElementsAre;
 
 Run run_of(Verdict verdict, const std::string& path = "chunked:7") {
   Run run;
@@ -62,12 +67,14 @@ TEST(Require, IsReadFromTheCommandLine) {
     EXPECT_FALSE(parse_requirement(bad)) << bad;
 }
 
-TEST(Require, TheBuiltInListNamesFiveVariantsOnFivePathsForTheReference) {
-  const std::vector<Requirement> list = built_in_requirements();
-  EXPECT_THAT(list, SizeIs(25));
-  for (const Requirement& requirement : list) EXPECT_EQ(requirement.engine, "reference");
-  EXPECT_EQ(list.back().variant, "31B");
-  EXPECT_EQ(list.back().path, "batched");
+TEST(Require, TheBuiltInListNamesEveryVariantOnItsPaths) {
+  std::map<std::string, std::set<std::string>> paths;
+  for (const Requirement& requirement : built_in_requirements()) paths[requirement.variant].insert(requirement.path);
+  for (const char* variant : {"E2B", "E4B", "12B", "26B-A4B", "31B"})
+    EXPECT_THAT(paths[variant], UnorderedElementsAre("prefill", "nocache", "chunked", "decode", "batched")) << variant;
+  for (const char* drafter : {"E2B-draft", "12B-draft", "31B-draft"})
+    EXPECT_THAT(paths[drafter], UnorderedElementsAre("draft", "speculative")) << drafter;
+  EXPECT_THAT(paths["front-end"], UnorderedElementsAre("process"));
 }
 
 }  // namespace
