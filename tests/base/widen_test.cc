@@ -45,5 +45,28 @@ TEST(Widen, KnowsFloat16Corners) {
   EXPECT_TRUE(std::isinf(widen_f16(0xfc00)));
 }
 
+TEST(Widen, EveryFloat16ComesBack) {
+  for (std::uint32_t bits = 0; bits <= 0xffff; ++bits) {
+    const float value = widen_f16(std::uint16_t(bits));
+    if (std::isnan(value))
+      EXPECT_TRUE(std::isnan(widen_f16(narrow_f16(value))));
+    else
+      EXPECT_EQ(narrow_f16(value), bits);
+  }
+}
+
+TEST(Widen, RoundsToTheNearerFloat16TiesToEven) {
+  for (std::uint32_t bits = 0; bits < 0x7bff; ++bits) {
+    const float low = widen_f16(std::uint16_t(bits)), high = widen_f16(std::uint16_t(bits + 1));
+    const float middle = low + (high - low) / 2;  // exact in fp32
+    EXPECT_EQ(narrow_f16(middle), bits + (bits & 1)) << bits;
+    EXPECT_EQ(narrow_f16(std::nextafter(middle, low)), bits) << bits;
+    EXPECT_EQ(narrow_f16(std::nextafter(-middle, -high)), 0x8000 | (bits + 1)) << bits;
+  }
+  EXPECT_EQ(narrow_f16(65519), 0x7bff);
+  EXPECT_EQ(narrow_f16(65520), 0x7c00);
+  EXPECT_EQ(narrow_f16(-INFINITY), 0xfc00);
+}
+
 }  // namespace
 }  // namespace assay
