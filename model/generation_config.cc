@@ -161,6 +161,7 @@ Result<GenerationConfig> parse_generation_config(std::string_view text, const st
   config.pad_id = keys.id("pad_token_id");
   config.max_new_tokens = keys.integer("max_new_tokens", 1);
   config.max_length = keys.integer("max_length", 1);
+  config.assistant_tokens = keys.integer("num_assistant_tokens", 1);
   if (keys.failure) return fail(std::move(*keys.failure));
   for (const auto& [key, off] : unapplied())
     if (keys.has(key) && keys[key] != off) config.unapplied.emplace_back(key);

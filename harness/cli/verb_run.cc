@@ -338,7 +338,9 @@ void add_what(CLI::App* verb, Options& options) {
 void add_how(CLI::App* verb, Options& options) {
   verb->add_option("--engine", options.engine, "Which engine")->capture_default_str();
   verb->add_option("--draft", options.draft, "A drafter for speculative decoding: a directory or a hub id");
-  verb->add_option("--draft-tokens", options.draft_tokens, "Tokens that it proposes a round")->check(CLI::Range(1, 64));
+  verb->add_option("--draft-tokens", options.draft_tokens,
+                   "Tokens that it proposes a round (default: its generation_config.json's, else 20)")
+      ->check(CLI::Range(1, 64));
   verb->add_option("--tokenizer", options.tokenizer, "A tokenizer.json, tokenizer.model or folder with one");
   verb->add_option("--image-tokens", options.ask.image_tokens, "Budget of each picture")
       ->check(CLI::IsMember({70, 140, 280, 560, 1120}));

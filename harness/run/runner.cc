@@ -40,6 +40,8 @@ Result<std::unique_ptr<Runner>> Runner::open(const std::filesystem::path& model,
     ASSAY_CHECK(with_target(runner->draft_checkpoint_->plan, runner->checkpoint_.plan));
     ASSAY_TRY(drafter, engine.open(*runner->draft_checkpoint_));
     runner->drafter_ = std::move(drafter);
+    ASSAY_TRY(drafting, read_generation_config(options.draft));
+    runner->draft_tokens_ = drafting.assistant_tokens.value_or(0);
   }
   return runner;
 }
@@ -93,6 +95,7 @@ Result<CaseInputs> Runner::raw(std::span<const std::string> texts, const MediaFi
 Result<Generated> Runner::generate(CaseInputs inputs, GenerateOptions options, const OnToken& on_token) {
   options.cache = engine_.can.cache;
   options.drafter = drafter_.get();
+  if (options.draft_tokens == 0) options.draft_tokens = draft_tokens_;
   if (!options.config.pad_id) options.config.pad_id = tokenizer().pad();
   return assay::generate(*session_, std::move(inputs), options, on_token);
 }

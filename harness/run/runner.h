@@ -76,6 +76,7 @@ class Runner {
   std::optional<Checkpoint> draft_checkpoint_;
   Processor processor_;
   GenerationConfig generation_;
+  int draft_tokens_ = 0;  ///< a round, as the drafter wants it; 0: it does not say
   std::unique_ptr<Session> session_, drafter_;
 };
 

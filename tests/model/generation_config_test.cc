@@ -45,10 +45,12 @@ TEST(GenerationConfig, AnAbsentKeyAndNullHaveTransformersDefaults) {
 }
 
 TEST(GenerationConfig, OneStopTokenNeedsNoList) {
-  const auto config = parse_generation_config(R"({"eos_token_id": 7, "max_new_tokens": 30, "max_length": 99})", "g");
+  const auto config = parse_generation_config(
+      R"({"eos_token_id": 7, "max_new_tokens": 30, "max_length": 99, "num_assistant_tokens": 3})", "g");
   ASSERT_TRUE(config);
   EXPECT_THAT(config->stop_ids, ElementsAre(7));
   EXPECT_EQ(config->max_new_tokens, 30);
+  EXPECT_EQ(config->assistant_tokens, 3);
   EXPECT_EQ(config->max_length, 99);
 }
 
