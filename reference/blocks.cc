@@ -53,12 +53,6 @@ Grid normed(const Layer& layer, Rows<const float> x, std::span<const float> weig
   return y;
 }
 
-Grid sum(Rows<const float> a, Rows<const float> b) {
-  Grid y(a);
-  for (std::size_t i = 0; i < y.values.size(); ++i) y.values[i] += b.data[i];
-  return y;
-}
-
 Grid attn_norm(const Layer& layer, Rows<const float> in) { return normed(layer, in, layer.weights.input_layernorm); }
 
 Grid project_q(const Layer& layer, Rows<const float> x) {

@@ -11,8 +11,6 @@ namespace assay::reference {
 Grid apply(const Layer& layer, Rows<const float> x, const Weight& w, std::span<const float> bias = {});
 /// A norm of a copy of x through the layer's table.
 Grid normed(const Layer& layer, Rows<const float> x, std::span<const float> weight);
-/// a + b.
-Grid sum(Rows<const float> a, Rows<const float> b);
 
 Grid attn_norm(const Layer& layer, Rows<const float> in);
 /// q_norm(q_proj(x)), each head by itself. Source of this and the next five: Gemma4TextAttention.forward.

@@ -25,12 +25,6 @@ Grid normed(const VisionLayer& layer, Rows<const float> x, std::span<const float
   return y;
 }
 
-Grid sum(Rows<const float> a, Rows<const float> b) {
-  Grid y(a);
-  for (std::size_t i = 0; i < y.values.size(); ++i) y.values[i] += b.data[i];
-  return y;
-}
-
 Grid projected_heads(const VisionLayer& layer, Rows<const float> x, const ClippedWeight& w,
                      std::span<const float> norm) {
   Grid y = layer.ops.linear(x, w);

@@ -49,4 +49,28 @@ void forgive_missing(Parts& parts) {
   };
 }
 
+Fault in_vision_layers(std::string_view name, std::string_view row, std::string_view what, std::string_view shipped_in,
+                       Tap shows, std::function<void(VisionLayer&)> edit) {
+  return {.name = name,
+          .row = row,
+          .what = what,
+          .shipped_in = shipped_in,
+          .shows_at = tower(shows),
+          .inject = [edit = std::move(edit)](Parts& oracle) { return vision_layers(oracle, edit); }};
+}
+
+void edit_input(Parts& parts, std::string_view name, std::function<void(std::vector<float>&)> edit) {
+  parts.ops.encode = [name, edit = std::move(edit)](const Parts& self, std::span<const NamedTensor> media,
+                                                    TapSink& taps) -> Result<SoftTokens> {
+    std::vector<NamedTensor> other(media.begin(), media.end());
+    for (NamedTensor& tensor : other) {
+      if (tensor.name != name) continue;
+      ASSAY_TRY(values, tensor.tensor.floats());
+      edit(values);
+      tensor.tensor = Tensor::own(tensor.tensor.shape, std::move(values));
+    }
+    return reference::encode(self, other, taps);
+  };
+}
+
 }  // namespace assay::bend

@@ -47,6 +47,12 @@ inline bool audio_layers(Parts& parts, const std::function<void(AudioLayer&)>& e
   return !parts.audio->layers.empty();
 }
 
+/// A fault of each layer of the vision tower, which shows first in its first.
+Fault in_vision_layers(std::string_view name, std::string_view row, std::string_view what, std::string_view shipped_in,
+                       Tap shows, std::function<void(VisionLayer&)> edit);
+/// From now on the model is given this input edited.
+void edit_input(Parts& parts, std::string_view name, std::function<void(std::vector<float>&)> edit);
+
 /// The true RMS norm, but not where the weight is this one.
 inline std::function<void(Rows<float>, std::span<const float>, float)> norm_but_of(std::vector<float> left_out) {
   return [left_out = std::move(left_out)](Rows<float> x, std::span<const float> weight, float eps) {

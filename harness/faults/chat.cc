@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "harness/faults/fault.h"
+#include "harness/faults/replaced.h"
 #include "model/processor/front_end.h"
 
 namespace assay {
@@ -23,15 +24,6 @@ Fault chat(std::string_view name, std::string_view row, std::string_view what, s
           .shipped_in = shipped_in,
           .stage = "text.rendered",
           .bend = std::move(bend)};
-}
-
-std::string replaced(std::string_view text, std::string_view part, std::string_view by) {
-  std::string out;
-  for (std::size_t at = text.find(part); at != std::string_view::npos; at = text.find(part)) {
-    (out += text.substr(0, at)) += by;
-    text.remove_prefix(at + part.size());
-  }
-  return out += text;
 }
 
 /// The text that comes out is another.

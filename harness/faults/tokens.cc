@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "harness/faults/fault.h"
+#include "harness/faults/replaced.h"
 #include "model/processor/front_end.h"
 #include "model/tokenizer/utf8.h"
 
@@ -43,15 +44,6 @@ Encode of_text(std::function<std::string(std::string_view)> edit) {
   return [edit](const Tokenizer& tokenizer, std::string_view text, const EncodeOptions& options) {
     return tokenizer.encode(edit(text), options);
   };
-}
-
-std::string replaced(std::string_view text, std::string_view part, std::string_view by) {
-  std::string out;
-  for (std::size_t at = text.find(part); at != std::string_view::npos; at = text.find(part)) {
-    (out += text.substr(0, at)) += by;
-    text.remove_prefix(at + part.size());
-  }
-  return out += text;
 }
 
 /// The true ids of pieces that are never merged with each other.

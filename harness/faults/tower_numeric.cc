@@ -172,17 +172,7 @@ std::vector<Fault> tower_numeric_faults() {
        .shows_at = tower(Tap::audio_mel),
        .inject =
            [](Parts& oracle) {
-             oracle.ops.encode = [](const Parts& parts, std::span<const NamedTensor> media,
-                                    TapSink& taps) -> Result<SoftTokens> {
-               std::vector<NamedTensor> other(media.begin(), media.end());
-               for (NamedTensor& tensor : other) {
-                 if (tensor.name != "input_features") continue;
-                 ASSAY_TRY(values, tensor.tensor.floats());
-                 round_all(values);
-                 tensor.tensor = Tensor::own(tensor.tensor.shape, std::move(values));
-               }
-               return reference::encode(parts, other, taps);
-             };
+             edit_input(oracle, "input_features", [](std::vector<float>& values) { round_all(values); });
              return oracle.audio.has_value();
            }},
   };

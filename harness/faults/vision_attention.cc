@@ -11,21 +11,11 @@ using namespace bend;  // NOLINT: the catalogue's own words
 
 namespace {
 
-Fault layer(std::string_view name, std::string_view row, std::string_view what, std::string_view shipped_in, Tap shows,
-            std::function<void(VisionLayer&)> edit) {
-  return {.name = name,
-          .row = row,
-          .what = what,
-          .shipped_in = shipped_in,
-          .shows_at = tower(shows),
-          .inject = [edit](Parts& oracle) { return vision_layers(oracle, edit); }};
-}
-
 using Seen = void (*)(std::span<const PatchPosition> item, std::size_t query, std::span<char> seen);
 
 /// The attention with a mask of each query's own.
 Fault mask(std::string_view name, std::string_view row, std::string_view what, std::string_view shipped_in, Seen see) {
-  return layer(name, row, what, shipped_in, Tap::vision_attn_ctx, [see](VisionLayer& l) {
+  return in_vision_layers(name, row, what, shipped_in, Tap::vision_attn_ctx, [see](VisionLayer& l) {
     l.ops.attend = [see](const VisionLayer& self, const Patches& patches, Rows<const float> q, Rows<const float> k,
                          Rows<const float> v) {
       Grid ctx(q.rows, q.cols);
@@ -67,14 +57,14 @@ Grid attend_with_ones_added(const VisionLayer& self, const Patches& patches, Row
 using Turn = void(Rows<float> x, int head_dim, std::span<const PatchPosition>, const Rope& rope);
 
 Fault turn(std::string_view name, std::string_view what, std::function<Turn> replacement) {
-  return layer(name, "x", what, "", Tap::vision_attn_q_rope,
-               [replacement](VisionLayer& l) { l.ops.rope = replacement; });
+  return in_vision_layers(name, "x", what, "", Tap::vision_attn_q_rope,
+                          [replacement](VisionLayer& l) { l.ops.rope = replacement; });
 }
 
 /// A fault of the frequencies alone.
 Fault table(std::string_view name, std::string_view what, std::vector<float> (*frequencies)(const VisionLayerPlan&)) {
-  return layer(name, "x", what, "", Tap::vision_attn_q_rope,
-               [frequencies](VisionLayer& l) { l.plan.rope.inv_freq = frequencies(l.plan); });
+  return in_vision_layers(name, "x", what, "", Tap::vision_attn_q_rope,
+                          [frequencies](VisionLayer& l) { l.plan.rope.inv_freq = frequencies(l.plan); });
 }
 
 /// Lanes a and b of every head turn by position times frequency.
@@ -123,34 +113,35 @@ void see_all(std::span<const PatchPosition>, std::size_t, std::span<char> seen) 
 
 std::vector<Fault> vision_attention_faults() {
   return {
-      layer("vision-q-norm-missing", "x", "The tower's queries are not normed.", "", Tap::vision_attn_q,
-            [](VisionLayer& l) { l.ops.rms_norm = norm_but_of(l.weights.q_norm); }),
-      layer("vision-k-norm-missing", "x", "The tower's keys are not normed.", "", Tap::vision_attn_k,
-            [](VisionLayer& l) { l.ops.rms_norm = norm_but_of(l.weights.k_norm); }),
-      layer("vision-v-norm-missing", "A7", "The tower's values are not normed.", "class of A7", Tap::vision_attn_v,
-            [](VisionLayer& l) { l.ops.rms_norm = norm_but_of({}); }),
-      layer("vision-v-norm-weighted", "A7", "The tower's values are normed with k_norm's weight.", "class of A7",
-            Tap::vision_attn_v,
-            [](VisionLayer& l) {
-              l.ops.rms_norm = [k = l.weights.k_norm](Rows<float> x, std::span<const float> weight, float eps) {
-                reference::rms_norm(x, weight.empty() ? k : weight, eps);
-              };
-            }),
-      layer("vision-attention-scaled", "A1", "The tower scales its scores by 1/sqrt(d), as SigLIP does.", "class of A1",
-            Tap::vision_attn_ctx,
-            [](VisionLayer& l) {
-              l.ops.attend = [](const VisionLayer& self, const Patches& patches, Rows<const float> q,
-                                Rows<const float> k, Rows<const float> v) {
-                Grid scaled(q);
-                scale(scaled.view(), 1 / std::sqrt(float(self.plan.head_dim)));
-                return reference::vision::attend(self, patches, scaled.view(), k, v);
-              };
-            }),
+      in_vision_layers("vision-q-norm-missing", "x", "The tower's queries are not normed.", "", Tap::vision_attn_q,
+                       [](VisionLayer& l) { l.ops.rms_norm = norm_but_of(l.weights.q_norm); }),
+      in_vision_layers("vision-k-norm-missing", "x", "The tower's keys are not normed.", "", Tap::vision_attn_k,
+                       [](VisionLayer& l) { l.ops.rms_norm = norm_but_of(l.weights.k_norm); }),
+      in_vision_layers("vision-v-norm-missing", "A7", "The tower's values are not normed.", "class of A7",
+                       Tap::vision_attn_v, [](VisionLayer& l) { l.ops.rms_norm = norm_but_of({}); }),
+      in_vision_layers("vision-v-norm-weighted", "A7", "The tower's values are normed with k_norm's weight.",
+                       "class of A7", Tap::vision_attn_v,
+                       [](VisionLayer& l) {
+                         l.ops.rms_norm = [k = l.weights.k_norm](Rows<float> x, std::span<const float> weight,
+                                                                 float eps) {
+                           reference::rms_norm(x, weight.empty() ? k : weight, eps);
+                         };
+                       }),
+      in_vision_layers("vision-attention-scaled", "A1", "The tower scales its scores by 1/sqrt(d), as SigLIP does.",
+                       "class of A1", Tap::vision_attn_ctx,
+                       [](VisionLayer& l) {
+                         l.ops.attend = [](const VisionLayer& self, const Patches& patches, Rows<const float> q,
+                                           Rows<const float> k, Rows<const float> v) {
+                           Grid scaled(q);
+                           scale(scaled.view(), 1 / std::sqrt(float(self.plan.head_dim)));
+                           return reference::vision::attend(self, patches, scaled.view(), k, v);
+                         };
+                       }),
       mask("vision-padding-attended", "D3", "Patches of padding are attended to.", "quic/efficient-transformers#1159",
            see_all),
-      layer("vision-mask-of-ones-added", "D3", "A mask of zeros and ones is added to the scores.",
-            "quic/efficient-transformers#1159", Tap::vision_attn_ctx,
-            [](VisionLayer& l) { l.ops.attend = attend_with_ones_added; }),
+      in_vision_layers("vision-mask-of-ones-added", "D3", "A mask of zeros and ones is added to the scores.",
+                       "quic/efficient-transformers#1159", Tap::vision_attn_ctx,
+                       [](VisionLayer& l) { l.ops.attend = attend_with_ones_added; }),
       mask("vision-mask-inverted", "E11", "A boolean mask is taken the other way round: only padding is seen.",
            "huggingface/transformers#48818",
            [](std::span<const PatchPosition> item, std::size_t, std::span<char> seen) {
@@ -160,16 +151,16 @@ std::vector<Fault> vision_attention_faults() {
            [](std::span<const PatchPosition> item, std::size_t query, std::span<char> seen) {
              for (std::size_t i = 0; i < item.size(); ++i) seen[i] = i <= query && !item[i].padding() ? 1 : 0;
            }),
-      layer("pictures-see-each-other", "B18", "The patches of all pictures and frames attend to each other.",
-            "class of B18", Tap::vision_attn_ctx,
-            [](VisionLayer& l) {
-              l.ops.attend = [](const VisionLayer& self, const Patches& patches, Rows<const float> q,
-                                Rows<const float> k, Rows<const float> v) {
-                Patches one = patches;
-                one.items = {{0, q.rows}};
-                return reference::vision::attend(self, one, q, k, v);
-              };
-            }),
+      in_vision_layers("pictures-see-each-other", "B18", "The patches of all pictures and frames attend to each other.",
+                       "class of B18", Tap::vision_attn_ctx,
+                       [](VisionLayer& l) {
+                         l.ops.attend = [](const VisionLayer& self, const Patches& patches, Rows<const float> q,
+                                           Rows<const float> k, Rows<const float> v) {
+                           Patches one = patches;
+                           one.items = {{0, q.rows}};
+                           return reference::vision::attend(self, one, q, k, v);
+                         };
+                       }),
       {.name = "vision-kv-heads-interleaved",
        .row = "x",
        .what = "The tower's query head h reads K/V head h mod n instead of h / group.",
@@ -210,10 +201,11 @@ std::vector<Fault> vision_attention_faults() {
       turn("vision-rope-interleaved", "Pairs are lanes 2i and 2i + 1 instead of halves of a half.", interleaved),
       turn("vision-rope-across-axes", "Pairs are lanes i and i + d/2: rotate_half is applied to the whole head.",
            across_axes),
-      layer("vision-rope-one-axis", "x", "The whole head turns by the patch's number in raster order.", "",
-            Tap::vision_attn_q_rope, [](VisionLayer& l) { l.ops.rotate_q = l.ops.rotate_k = one_axis; }),
-      layer("vision-rope-on-queries-alone", "x", "The tower's keys are not turned.", "", Tap::vision_attn_k_rope,
-            [](VisionLayer& l) { l.ops.rotate_k = [](const VisionLayer&, const Patches&, Rows<float>) {}; }),
+      in_vision_layers("vision-rope-one-axis", "x", "The whole head turns by the patch's number in raster order.", "",
+                       Tap::vision_attn_q_rope, [](VisionLayer& l) { l.ops.rotate_q = l.ops.rotate_k = one_axis; }),
+      in_vision_layers("vision-rope-on-queries-alone", "x", "The tower's keys are not turned.", "",
+                       Tap::vision_attn_k_rope,
+                       [](VisionLayer& l) { l.ops.rotate_k = [](const VisionLayer&, const Patches&, Rows<float>) {}; }),
       table("vision-rope-text-theta", "The tower's theta is the text's 10000.",
             [](const VisionLayerPlan& plan) {
               return inverse_frequencies(1e4, plan.head_dim / 2, plan.head_dim / 4, 1);

@@ -76,17 +76,9 @@ std::vector<Fault> vision_input_faults() {
        .shows_at = tower(Tap::vision_patch_embed),
        .inject =
            [](Parts& oracle) {
-             oracle.ops.encode = [](const Parts& parts, std::span<const NamedTensor> media,
-                                    TapSink& taps) -> Result<SoftTokens> {
-               std::vector<NamedTensor> other(media.begin(), media.end());
-               for (NamedTensor& tensor : other) {
-                 if (tensor.name != "pixel_values_videos") continue;
-                 ASSAY_TRY(values, tensor.tensor.floats());
-                 for (float& v : values) v *= 255;
-                 tensor.tensor = Tensor::own(tensor.tensor.shape, std::move(values));
-               }
-               return reference::encode(parts, other, taps);
-             };
+             edit_input(oracle, "pixel_values_videos", [](std::vector<float>& values) {
+               for (float& v : values) v *= 255;
+             });
              return oracle.vision.has_value();
            }},
       order("pixels-in-planes", "A patch's values are taken channel by channel instead of pixel by pixel.",

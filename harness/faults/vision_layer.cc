@@ -7,18 +7,8 @@ using namespace bend;  // NOLINT: the catalogue's own words
 
 namespace {
 
-Fault layer(std::string_view name, std::string_view row, std::string_view what, std::string_view shipped_in, Tap shows,
-            std::function<void(VisionLayer&)> edit) {
-  return {.name = name,
-          .row = row,
-          .what = what,
-          .shipped_in = shipped_in,
-          .shows_at = tower(shows),
-          .inject = [edit](Parts& oracle) { return vision_layers(oracle, edit); }};
-}
-
 Fault clips(std::string_view name, std::string_view what, Tap shows, std::function<void(VisionLayer&)> edit) {
-  Fault fault = layer(name, "D5", what, "AI-Hypercomputer/maxtext#4790", shows, {});
+  Fault fault = in_vision_layers(name, "D5", what, "AI-Hypercomputer/maxtext#4790", shows, {});
   fault.inject = [edit](Parts& oracle) {
     if (!oracle.vision || oracle.vision->layers.empty() || !oracle.vision->layers[0].plan.clipped) return false;
     return vision_layers(oracle, edit);
@@ -27,7 +17,8 @@ Fault clips(std::string_view name, std::string_view what, Tap shows, std::functi
 }
 
 Fault activation(std::string_view name, std::string_view what, double (*value)(double)) {
-  return layer(name, "x", what, "", Tap::vision_mlp, [value](VisionLayer& l) { l.ops.activate = elementwise(value); });
+  return in_vision_layers(name, "x", what, "", Tap::vision_mlp,
+                          [value](VisionLayer& l) { l.ops.activate = elementwise(value); });
 }
 
 }  // namespace
@@ -50,10 +41,12 @@ std::vector<Fault> vision_layer_faults() {
               l.weights.up_proj.input = l.weights.gate_proj.input;
               l.weights.up_proj.output = l.weights.gate_proj.output;
             }),
-      layer("vision-norm-one-plus-weight", "A10", "The tower's RMS norms multiply by 1 + w, as Gemma 3's did.",
-            "class of A10", Tap::vision_attn_norm, [](VisionLayer& l) { l.ops.rms_norm = norm_one_plus_weight; }),
-      layer("vision-norm-is-layer-norm", "x", "The tower subtracts the mean before it norms, as SigLIP does.", "",
-            Tap::vision_attn_norm, [](VisionLayer& l) { l.ops.rms_norm = norm_centred; }),
+      in_vision_layers("vision-norm-one-plus-weight", "A10",
+                       "The tower's RMS norms multiply by 1 + w, as Gemma 3's did.", "class of A10",
+                       Tap::vision_attn_norm, [](VisionLayer& l) { l.ops.rms_norm = norm_one_plus_weight; }),
+      in_vision_layers("vision-norm-is-layer-norm", "x",
+                       "The tower subtracts the mean before it norms, as SigLIP does.", "", Tap::vision_attn_norm,
+                       [](VisionLayer& l) { l.ops.rms_norm = norm_centred; }),
       {.name = "vision-norm-epsilon-default",
        .row = "x",
        .what = "The tower's epsilon is taken as 1e-6, whatever the config says.",
@@ -64,46 +57,51 @@ std::vector<Fault> vision_layer_faults() {
              if (!oracle.vision || oracle.vision->plan.eps == 1e-6F) return false;
              return vision_layers(oracle, [](VisionLayer& l) { l.eps = 1e-6F; });
            }},
-      layer("vision-attn-norm-missing", "x", "The tower's attention reads the residual unnormed.", "",
-            Tap::vision_attn_norm,
-            [](VisionLayer& l) { l.ops.attn_norm = [](const VisionLayer&, Rows<const float> x) { return Grid(x); }; }),
-      layer("vision-post-attn-norm-missing", "x",
-            "The tower has no norm behind its attention: two norms a layer, as SigLIP has.", "", Tap::vision_post_attn,
-            [](VisionLayer& l) { l.ops.rms_norm = norm_but_of(l.weights.post_attention_layernorm); }),
-      layer("vision-ffn-norm-missing", "x", "The tower's feed-forward block reads the residual unnormed.", "",
-            Tap::vision_ffn_norm,
-            [](VisionLayer& l) { l.ops.rms_norm = norm_but_of(l.weights.pre_feedforward_layernorm); }),
-      layer("vision-ffn-norm-is-post-attention-norm", "x",
-            "The tower's pre_feedforward_layernorm is given post_attention_layernorm's weight: Llama's naming.", "",
-            Tap::vision_ffn_norm,
-            [](VisionLayer& l) { l.weights.pre_feedforward_layernorm = l.weights.post_attention_layernorm; }),
-      layer("vision-post-ffn-norm-missing", "x", "The tower has no norm behind its feed-forward block.", "",
-            Tap::vision_out,
-            [](VisionLayer& l) { l.ops.rms_norm = norm_but_of(l.weights.post_feedforward_layernorm); }),
+      in_vision_layers(
+          "vision-attn-norm-missing", "x", "The tower's attention reads the residual unnormed.", "",
+          Tap::vision_attn_norm,
+          [](VisionLayer& l) { l.ops.attn_norm = [](const VisionLayer&, Rows<const float> x) { return Grid(x); }; }),
+      in_vision_layers("vision-post-attn-norm-missing", "x",
+                       "The tower has no norm behind its attention: two norms a layer, as SigLIP has.", "",
+                       Tap::vision_post_attn,
+                       [](VisionLayer& l) { l.ops.rms_norm = norm_but_of(l.weights.post_attention_layernorm); }),
+      in_vision_layers("vision-ffn-norm-missing", "x", "The tower's feed-forward block reads the residual unnormed.",
+                       "", Tap::vision_ffn_norm,
+                       [](VisionLayer& l) { l.ops.rms_norm = norm_but_of(l.weights.pre_feedforward_layernorm); }),
+      in_vision_layers(
+          "vision-ffn-norm-is-post-attention-norm", "x",
+          "The tower's pre_feedforward_layernorm is given post_attention_layernorm's weight: Llama's naming.", "",
+          Tap::vision_ffn_norm,
+          [](VisionLayer& l) { l.weights.pre_feedforward_layernorm = l.weights.post_attention_layernorm; }),
+      in_vision_layers("vision-post-ffn-norm-missing", "x", "The tower has no norm behind its feed-forward block.", "",
+                       Tap::vision_out,
+                       [](VisionLayer& l) { l.ops.rms_norm = norm_but_of(l.weights.post_feedforward_layernorm); }),
       activation("vision-gelu-erf", "The tower's GELU is computed with erf instead of its tanh approximation.",
                  gelu_erf),
       activation("vision-gelu-quick", "The tower's GELU is CLIP's x * sigmoid(1.702 x).", quick_gelu),
       activation("vision-silu-for-gelu", "SiLU stands in for the tower's GELU.", silu),
-      layer("vision-mlp-ungated", "x", "The tower's feed-forward block has no gate: down(gelu(up)), as SigLIP's.", "",
-            Tap::vision_mlp,
-            [](VisionLayer& l) {
-              l.ops.mlp = [](const VisionLayer& self, Rows<const float> x) {
-                Grid up = self.ops.linear(x, self.weights.up_proj);
-                self.ops.activate(up.values, self.activation);
-                return self.ops.linear(up.view(), self.weights.down_proj);
-              };
-            }),
-      layer("vision-gate-and-up-swapped", "x", "The tower's activation is applied to up_proj instead of gate_proj.", "",
-            Tap::vision_mlp, [](VisionLayer& l) { std::swap(l.weights.gate_proj, l.weights.up_proj); }),
-      layer("vision-branch-in-bf16", "I5", "The tower's feed-forward block is rounded to bf16, the rest is not.",
-            "class of I5", Tap::vision_mlp,
-            [](VisionLayer& l) {
-              l.ops.mlp = [](const VisionLayer& self, Rows<const float> x) {
-                Grid out = reference::vision::mlp(self, x);
-                for (float& v : out.values) v = through_bf16(v);
-                return out;
-              };
-            }),
+      in_vision_layers("vision-mlp-ungated", "x",
+                       "The tower's feed-forward block has no gate: down(gelu(up)), as SigLIP's.", "", Tap::vision_mlp,
+                       [](VisionLayer& l) {
+                         l.ops.mlp = [](const VisionLayer& self, Rows<const float> x) {
+                           Grid up = self.ops.linear(x, self.weights.up_proj);
+                           self.ops.activate(up.values, self.activation);
+                           return self.ops.linear(up.view(), self.weights.down_proj);
+                         };
+                       }),
+      in_vision_layers("vision-gate-and-up-swapped", "x",
+                       "The tower's activation is applied to up_proj instead of gate_proj.", "", Tap::vision_mlp,
+                       [](VisionLayer& l) { std::swap(l.weights.gate_proj, l.weights.up_proj); }),
+      in_vision_layers("vision-branch-in-bf16", "I5",
+                       "The tower's feed-forward block is rounded to bf16, the rest is not.", "class of I5",
+                       Tap::vision_mlp,
+                       [](VisionLayer& l) {
+                         l.ops.mlp = [](const VisionLayer& self, Rows<const float> x) {
+                           Grid out = reference::vision::mlp(self, x);
+                           for (float& v : out.values) v = through_bf16(v);
+                           return out;
+                         };
+                       }),
       {.name = "vision-sums-in-fp32",
        .row = "I6",
        .what = "The tower sums in fp32, in order: rounding that any correct engine may have. Must NOT be flagged.",

@@ -24,4 +24,11 @@ struct Grid {
   bool empty() const { return values.empty(); }
 };
 
+/// a + b, element by element; b has a's shape.
+inline Grid sum(Rows<const float> a, Rows<const float> b) {
+  Grid y(a);
+  for (std::size_t i = 0; i < y.values.size(); ++i) y.values[i] += b.data[i];
+  return y;
+}
+
 }  // namespace assay::reference

@@ -45,4 +45,14 @@ inline void check_tokenizer(const Tokenizer& tokenizer, std::string_view text) {
     if (const auto token = tokenizer.token_of(id)) check(tokenizer.id_of(*token).has_value());
 }
 
+/// What came of reading `bytes` as "fuzz": a refusal that says where, or a tokenizer that works on them too.
+inline void check_read(const Result<Tokenizer>& tokenizer, std::string_view bytes) {
+  if (!tokenizer) {
+    check(tokenizer.error().where == "fuzz" || tokenizer.error().where.starts_with("fuzz:"));
+    return;
+  }
+  check_tokenizer(*tokenizer, "ab abc\n\n\n <bos>\xF0\x9F\x99\x82 \xC3\xA9<|turn>\xFFz");
+  check_tokenizer(*tokenizer, bytes);
+}
+
 }  // namespace assay
