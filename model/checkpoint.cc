@@ -6,6 +6,8 @@
 #include <set>
 
 #include "base/files.h"
+#include "model/gguf/gguf.h"
+#include "model/gguf/gguf_model.h"
 #include "model/safetensors.h"
 #include "model/shard_index.h"
 
@@ -33,6 +35,7 @@ constexpr std::array<std::string_view, 5> kTowers = {"vision_tower.", "audio_tow
 struct Placed {
   Tensor tensor;
   std::string file;
+  std::string other_type = {};  ///< of a GGUF: a type that has no dtype
 };
 using Files = std::map<std::string, Placed, std::less<>>;
 
@@ -123,20 +126,38 @@ Result<Files> renamed(Files files, const std::string& where) {
   return result;
 }
 
+/// The one number of `name`_scale, beside int8 weights as compressed-tensors stores them.
+Result<void> settle_scales(Files& files) {
+  for (auto& [name, placed] : files) {
+    if (placed.tensor.dtype != Dtype::i8 || !placed.other_type.empty()) continue;
+    const auto scale = files.find(name + "_scale");
+    if (scale == files.end() || !scale->second.tensor.has_floats()) continue;
+    if (scale->second.tensor.elements() != 1)
+      return fail({Failure::unsupported, scale->second.file, scale->first, "one scale for the whole tensor",
+                   shape_text(scale->second.tensor.shape)});
+    ASSAY_TRY(values, scale->second.tensor.floats());
+    placed.tensor.scale = values.front();
+  }
+  return {};
+}
+
 Result<void> check_tensor(const ExpectedTensor& expected, const Placed& placed) {
+  constexpr const char* kDtypes = "F32, F16, BF16, Q8_0, Q4_0, Q6_K, or I8 with a scale";
   const Tensor& tensor = placed.tensor;
   if (tensor.shape != expected.shape)
     return fail({Failure::bad_input, placed.file, expected.name, "shape " + shape_text(expected.shape),
                  shape_text(tensor.shape)});
-  if (tensor.dtype != Dtype::f32 && tensor.dtype != Dtype::bf16 && tensor.dtype != Dtype::f16)
-    return fail(
-        {Failure::bad_input, placed.file, expected.name, "F32, F16 or BF16", std::string(name_of(tensor.dtype))});
+  if (!placed.other_type.empty())
+    return fail({Failure::unsupported, placed.file, expected.name, kDtypes, placed.other_type});
+  if (!tensor.has_floats() || tensor.dtype == Dtype::f64)
+    return fail({Failure::bad_input, placed.file, expected.name, kDtypes, std::string(name_of(tensor.dtype))});
   return {};
 }
 
 bool same_values(const Tensor& a, const Tensor& b) {
   if (a.shape != b.shape) return false;
-  if (a.dtype == b.dtype) return a.bytes.empty() || std::memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) == 0;
+  if (a.dtype == b.dtype && a.scale == b.scale)
+    return a.bytes.empty() || std::memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) == 0;
   const auto cols = std::size_t(a.shape.empty() ? 1 : a.shape.back());
   std::vector<float> left(cols), right(cols);
   for (std::int64_t first = 0; first < a.elements(); first += std::int64_t(cols)) {
@@ -152,8 +173,10 @@ bool same_values(const Tensor& a, const Tensor& b) {
 Result<void> settle_head(Files& files, Plan& plan) {
   const auto head = files.find(kHead);
   if (!plan.tied_head || head == files.end()) return {};
+  const Placed& table = files.find(kEmbedding)->second;
   ASSAY_CHECK(check_tensor({std::string(kHead), {plan.vocab, plan.hidden}}, head->second));
-  if (same_values(head->second.tensor, files.find(kEmbedding)->second.tensor))
+  ASSAY_CHECK(check_tensor({std::string(kEmbedding), {plan.vocab, plan.hidden}}, table));
+  if (same_values(head->second.tensor, table.tensor))
     files.erase(head);
   else
     plan.tied_head = false;
@@ -330,28 +353,60 @@ std::vector<ExpectedTensor> expected_tensors(const Plan& plan) {
   return all;
 }
 
-Result<Checkpoint> Checkpoint::open(const fs::path& directory) {
-  Checkpoint checkpoint;
-  checkpoint.directory = directory;
-  ASSAY_TRY(config, read_config(directory / "config.json"));
-  checkpoint.config = std::move(config);
-  ASSAY_TRY(plan, make_plan(checkpoint.config));
-  checkpoint.plan = std::move(plan);
+namespace {
+
+/// What a directory or a file holds, not yet checked against its plan.
+struct Raw {
+  Config config;
+  Plan plan;
+  Files files;  ///< by the names of Checkpoint::tensors
   std::string where;
-  ASSAY_TRY(files, read_files(directory, where));
-  ASSAY_TRY(named, renamed(std::move(files), where));
+};
+
+Result<Raw> read_directory(const fs::path& directory) {
+  Raw raw;
+  ASSAY_TRY(config, read_config(directory / "config.json"));
+  raw.config = std::move(config);
+  ASSAY_TRY(plan, make_plan(raw.config));
+  raw.plan = std::move(plan);
+  ASSAY_TRY(files, read_files(directory, raw.where));
+  ASSAY_TRY(named, renamed(std::move(files), raw.where));
+  raw.files = std::move(named);
+  return raw;
+}
+
+Result<Raw> read_gguf(const fs::path& path) {
+  ASSAY_TRY(file, Gguf::open(path));
+  ASSAY_TRY(model, read_gguf_model(file));
+  Raw raw{.config = std::move(model.config), .plan = std::move(model.plan), .files = {}, .where = path.string()};
+  for (auto& [name, found] : model.tensors)
+    raw.files.emplace(name, Placed{std::move(found.tensor), raw.where, std::move(found.other_type)});
+  return raw;
+}
+
+}  // namespace
+
+Result<Checkpoint> Checkpoint::open(const fs::path& path) {
+  std::error_code error;
+  ASSAY_TRY(raw, fs::is_regular_file(path, error) ? read_gguf(path) : read_directory(path));
+  Checkpoint checkpoint;
+  checkpoint.directory = path;
+  checkpoint.config = std::move(raw.config);
+  checkpoint.plan = std::move(raw.plan);
   for (std::size_t i = 0; i < checkpoint.plan.layers.size(); ++i)
-    named.try_emplace("layers." + std::to_string(i) + ".layer_scalar",
-                      Placed{Tensor::own({1}, std::vector<float>{1}), where});
-  ASSAY_CHECK(settle_head(named, checkpoint.plan));
+    raw.files.try_emplace("layers." + std::to_string(i) + ".layer_scalar",
+                          Placed{Tensor::own({1}, std::vector<float>{1}), raw.where});
+  ASSAY_CHECK(settle_scales(raw.files));
+  ASSAY_CHECK(settle_head(raw.files, checkpoint.plan));
   for (const ExpectedTensor& expected : expected_tensors(checkpoint.plan)) {
-    const auto found = named.find(expected.name);
-    if (found == named.end())
+    const auto found = raw.files.find(expected.name);
+    if (found == raw.files.end())
       return fail(
-          {Failure::bad_input, where, expected.name, "a tensor of shape " + shape_text(expected.shape), "none"});
+          {Failure::bad_input, raw.where, expected.name, "a tensor of shape " + shape_text(expected.shape), "none"});
     ASSAY_CHECK(check_tensor(expected, found->second));
   }
-  for (auto& [name, placed] : named) checkpoint.tensors.emplace(name, std::move(placed.tensor));
+  for (auto& [name, placed] : raw.files)
+    if (placed.other_type.empty()) checkpoint.tensors.emplace(name, std::move(placed.tensor));
   ASSAY_CHECK(check_token_ordering(checkpoint));
   return checkpoint;
 }

@@ -1,5 +1,6 @@
-// A HuggingFace checkpoint directory: config.json, its layer plan, and the tensors of text decoder and towers under one
-// set of names, whichever prefix the files use. Memory-mapped, single or sharded with an index. Not here: tokenizers.
+// A HuggingFace checkpoint directory (config.json; safetensors, single or sharded with an index) or a GGUF file: its
+// layer plan, and the tensors of text decoder and towers under one set of names, whichever the files use.
+// Memory-mapped. Not here: tokenizers.
 #pragma once
 
 #include <filesystem>
@@ -17,7 +18,7 @@
 namespace assay {
 
 struct Checkpoint {
-  std::filesystem::path directory;
+  std::filesystem::path directory;  ///< or the GGUF file
   Config config;
   Plan plan;
   /// By name below the text model: `embed_tokens.weight`, `layers.3.self_attn.q_proj.weight`, `norm.weight`, and
@@ -25,11 +26,13 @@ struct Checkpoint {
   /// `model.vision_tower.std_bias`. Whatever else there is keeps its name.
   std::map<std::string, Tensor, std::less<>> tensors;
 
-  /// Opens a directory and checks that every tensor the plan needs is there with its shape and a floating-point dtype.
-  /// K/V weights of KV-shared layers may be there or not; a missing layer_scalar is 1; a tied head that differs from
-  /// the embedding is not tied: as transformers loads them. Errors: io, bad_input, unsupported; each names file and
-  /// tensor.
-  static Result<Checkpoint> open(const std::filesystem::path& directory);
+  /// Opens a directory, or a GGUF file of a text model, and checks that every tensor the plan needs is there with its
+  /// shape and a dtype that has floats: F32, F16, BF16; Q8_0, Q4_0, Q6_K; or I8 beside a one-element `..._scale`
+  /// (compressed-tensors' `weight` and `weight_scale`). Weights stay mapped and packed. K/V weights of KV-shared layers
+  /// may be there or not; a missing layer_scalar is 1; a tied head that differs from the embedding is not tied: as
+  /// transformers loads them. Errors: io, bad_input, unsupported (a GGUF's tensor in another format, if the plan needs
+  /// it); each names file and tensor.
+  static Result<Checkpoint> open(const std::filesystem::path& path);
 
   /// A tensor that `open` has checked. Errors: bad_input (no such tensor).
   Result<Tensor> tensor(std::string_view name) const;

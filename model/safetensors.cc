@@ -4,14 +4,10 @@
 #include <cstring>
 #include <vector>
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <nlohmann/json.hpp>
 
 #include "json_check.h"
+#include "model/mapped_file.h"
 
 namespace assay {
 namespace {
@@ -109,39 +105,6 @@ Refusal check_cover(std::vector<Extent> extents, std::uint64_t data_size, std::s
   return {};
 }
 
-/// A file mapped read-only; unmapped with the last tensor that keeps it.
-class Mapping {
- public:
-  Mapping(void* data, std::size_t size) : data_(data), size_(size) {}
-  ~Mapping() { ::munmap(data_, size_); }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  std::span<const std::byte> bytes() const { return {static_cast<const std::byte*>(data_), size_}; }
-
- private:
-  void* data_;
-  std::size_t size_;
-};
-
-Failure refused_by_system(const std::filesystem::path& file) {
-  return {Failure::io, file.string(), "", "a readable file", std::strerror(errno)};
-}
-
-Result<std::shared_ptr<const Mapping>> map(const std::filesystem::path& file) {
-  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // does not wait on a pipe
-  if (descriptor < 0) return fail(refused_by_system(file));
-  const std::shared_ptr<const void> closer(nullptr, [descriptor](auto) { ::close(descriptor); });
-  struct stat status {};
-  if (::fstat(descriptor, &status) != 0) return fail(refused_by_system(file));
-  if (!S_ISREG(status.st_mode))
-    return fail({Failure::bad_input, file.string(), "", "a regular file", "something else"});
-  const auto size = std::size_t(status.st_size);
-  if (size < kPrefix) return fail({Failure::bad_input, file.string(), "", "at least 8 bytes", std::to_string(size)});
-  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-  if (data == MAP_FAILED) return fail(refused_by_system(file));
-  return std::make_shared<const Mapping>(data, size);
-}
-
 }  // namespace
 
 Result<Safetensors> Safetensors::parse(std::span<const std::byte> bytes, std::string where,
@@ -191,7 +154,7 @@ Result<Safetensors> Safetensors::parse(std::span<const std::byte> bytes, std::st
 }
 
 Result<Safetensors> Safetensors::open(const std::filesystem::path& file) {
-  ASSAY_TRY(mapping, map(file));
+  ASSAY_TRY(mapping, MappedFile::open(file, kPrefix));
   return parse(mapping->bytes(), file.string(), mapping);
 }
 

@@ -21,6 +21,9 @@ Result<void> write_safetensors(const std::filesystem::path& file, std::span<cons
   for (const auto& [name, tensor] : tensors) {
     if (!names.insert(name).second)
       return fail({Failure::internal, file.string(), name, "each name once", "a second tensor of that name"});
+    if (is_packed(tensor.dtype))
+      return fail({Failure::unsupported, file.string(), name, "a dtype that safetensors has",
+                   std::string(name_of(tensor.dtype))});
     const auto size = std::uint64_t(tensor.elements()) * std::uint64_t(size_of(tensor.dtype));
     if (size != tensor.bytes.size())
       return fail({Failure::internal, file.string(), name, std::to_string(size) + " bytes, as dtype and shape ask",

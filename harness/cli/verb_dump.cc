@@ -23,7 +23,7 @@ struct Options {
 
 Result<void> dump_verb(Options& options) {
   if (options.dump.model.empty() && options.dump.draft.empty())
-    return fail({Failure::bad_input, "--model", "", "a checkpoint directory", "none"});
+    return fail({Failure::bad_input, "--model", "", "a checkpoint directory or a GGUF file", "none"});
   ASSAY_TRY(engine, find_engine(options.engine));
   ASSAY_TRY(path, Path::parse(options.path));
   if (path.kind == Path::chunked && path.chunk == 0) path.chunk = options.chunk;
@@ -49,7 +49,7 @@ void add_dump(CLI::App& app, int& exit) {
   CLI::App* verb = app.add_subcommand("dump", "One engine on any checkpoint and inputs: the taps you name, in a file.");
   const auto options = std::make_shared<Options>();
   DumpOptions& dump = options->dump;
-  verb->add_option("--model", dump.model, "A checkpoint directory: config.json and *.safetensors");
+  verb->add_option("--model", dump.model, "A checkpoint directory (config.json and *.safetensors) or a GGUF file");
   verb->add_option("--draft", dump.draft, "A drafter's checkpoint directory; --model is then its target");
   verb->add_option("--draft-steps", dump.draft_steps, "Tokens that the drafter proposes after the prompt")
       ->capture_default_str()

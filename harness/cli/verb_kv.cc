@@ -13,6 +13,7 @@
 #include "harness/cli/verbs.h"
 #include "harness/kv/kv.h"
 #include "model/config.h"
+#include "model/gguf/gguf_model.h"
 
 namespace assay {
 namespace {
@@ -136,10 +137,21 @@ void print_text(const Options& options, const KvCost& cost, const std::vector<st
   }
 }
 
+/// Of a directory or a GGUF file; no weight is read.
+Result<Plan> plan_of(const std::filesystem::path& model) {
+  std::error_code error;
+  if (std::filesystem::is_regular_file(model, error)) {
+    ASSAY_TRY(file, Gguf::open(model));
+    ASSAY_TRY(read, read_gguf_model(file));
+    return read.plan;
+  }
+  ASSAY_TRY(config, read_config(model / "config.json"));
+  return make_plan(config);
+}
+
 Result<void> kv_verb(const Options& options) {
-  ASSAY_TRY(folder, find_model_shown(options.model, HubNeed::config));
-  ASSAY_TRY(config, read_config(folder / "config.json"));
-  ASSAY_TRY(plan, make_plan(config));
+  ASSAY_TRY(model, find_model_shown(options.model, HubNeed::config));
+  ASSAY_TRY(plan, plan_of(model));
   ASSAY_TRY(cost, kv_cost(plan, options.context, options.batch));
   const std::vector<std::size_t> formats = chosen_formats(options.dtype);
   if (options.json)
@@ -154,7 +166,8 @@ Result<void> kv_verb(const Options& options) {
 void add_kv(CLI::App& app, int& exit) {
   CLI::App* verb = app.add_subcommand("kv", "What the KV cache of a model costs, layer by layer; needs no weights.");
   const auto options = std::make_shared<Options>();
-  verb->add_option("--model", options->model, "A directory with a config.json, or a hub id: org/name[@revision]")
+  verb->add_option("--model", options->model,
+                   "A directory with a config.json, a GGUF file, or a hub id: org/name[@revision]")
       ->required();
   verb->add_option("--context", options->context, "Tokens of each sequence: the prompt and what is generated")
       ->required()

@@ -198,10 +198,11 @@ Result<fs::path> hub_snapshot(const HubId& id, const HubOptions& options, HubNee
 
 Result<fs::path> find_model(const std::string& model, const HubOptions& options, HubNeed need) {
   std::error_code error;
-  if (fs::is_directory(model, error)) return fs::path(model);
+  if (fs::is_directory(model, error) || (model.ends_with(".gguf") && fs::is_regular_file(model, error)))
+    return fs::path(model);
   const auto id = HubId::parse(model);
   if (!id || fs::exists(model, error))
-    return fail({Failure::io, model, "", "a directory, or a hub id: org/name[@revision]",
+    return fail({Failure::io, model, "", "a directory, a .gguf file, or a hub id: org/name[@revision]",
                  fs::exists(model, error) ? "a file" : "neither"});
   return hub_snapshot(*id, options, need);
 }

@@ -56,7 +56,7 @@ enum class HubNeed {
 /// each naming the file; offline, which file is missing.
 Result<std::filesystem::path> hub_snapshot(const HubId& id, const HubOptions& options, HubNeed need);
 
-/// What a `--model` names: a directory if there is one of that name, else a hub id.
+/// What a `--model` names: a directory, or a .gguf file, if there is one of that name, else a hub id.
 Result<std::filesystem::path> find_model(const std::string& model, const HubOptions& options, HubNeed need);
 
 }  // namespace assay

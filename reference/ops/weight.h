@@ -10,7 +10,7 @@
 namespace assay::reference {
 
 struct Weight {
-  Tensor tensor;  ///< [rows, cols], row-major; f32, f16 or bf16
+  Tensor tensor;  ///< [rows, cols], row-major; has_floats() holds
   int rows = 0, cols = 0;
   std::int64_t first = 0;  ///< element at which this matrix starts: an expert's part of a stack
 

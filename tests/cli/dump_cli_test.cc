@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "golden/store.h"
+#include "model/safetensors.h"
 #include "program.h"
 
 namespace assay {
@@ -41,6 +42,18 @@ TEST_F(DumpCli, WritesTransformersTensorsOnEveryPath) {
     EXPECT_EQ(tensor(at("out.h5"), "/outputs", "generated_ids").integers().value(),
               tensor(kGolden + "/golden.h5", at_case + "outputs", "generated_ids").integers().value());
   }
+}
+
+TEST_F(DumpCli, TakesAGgufFile) {
+  const std::string data = ASSAY_SOURCE_DIR "/tests/data/gguf/e2b-q4_0";
+  const Ran ran = assay("dump --model " + data + ".gguf --inputs " + data +
+                        ".safetensors:/inputs --taps text.logits --path chunked:3 --out " + at("out.h5"));
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const auto ours = tensor(at("out.h5"), "/taps", "text.logits").floats().value();
+  const auto theirs = Safetensors::open(data + ".safetensors")->tensors().at("logits").floats().value();
+  ASSERT_EQ(ours.size(), theirs.size());
+  for (std::size_t i = 0; i < ours.size(); ++i)
+    ASSERT_LE(std::abs(ours[i] - theirs[i]), 5e-5F + 1e-5F * std::abs(theirs[i])) << i;
 }
 
 TEST_F(DumpCli, NamesWhatIsWrongAndWritesNothing) {

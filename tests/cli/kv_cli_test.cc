@@ -25,6 +25,12 @@ TEST_F(KvCli, NeedsNoWeights) {
   EXPECT_EQ(ran.err, "");
 }
 
+TEST_F(KvCli, TakesAGgufFile) {
+  const Ran ran = assay("kv --model " ASSAY_SOURCE_DIR "/tests/data/gguf/e2b-q4_0.gguf --context 100 --dtype fp32");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("4 layers"), HasSubstr("reads the K and V of layer 1")));
+}
+
 TEST_F(KvCli, SaysItInJson) {
   const Ran ran = assay("kv --model " + at("e2b") + " --context 1000 --batch 2 --dtype bf16 --json");
   ASSERT_EQ(ran.code, 0) << ran.err;

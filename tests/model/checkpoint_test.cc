@@ -169,8 +169,26 @@ TEST_F(CheckpointTest, AcceptsEachFloatingPointDtypeAndNoOther) {
   norm.dtype = Dtype::bf16;
   EXPECT_EQ(message_of(open(tiny(), tensors)), "no failure");
   norm.dtype = Dtype::i16;
+  EXPECT_THAT(
+      message_of(open(tiny(), tensors)),
+      HasSubstr("model.safetensors: norm.weight: expected F32, F16, BF16, Q8_0, Q4_0, Q6_K, or I8 with a scale, found "
+                "I16"));
+}
+
+TEST_F(CheckpointTest, TakesInt8WeightsWithOneScale) {
+  auto tensors = tensors_of(tiny(), "model.");
+  Tensor& norm = named(tensors, "model.norm.weight").tensor;
+  const std::vector<std::int8_t> bytes = {1, -128, 127, 0, 3, -5};
+  norm = {.dtype = Dtype::i8, .shape = {6}, .bytes = std::as_bytes(std::span(bytes)), .keep = {}};
+  EXPECT_THAT(message_of(open(tiny(), tensors)), HasSubstr("norm.weight: expected"));
+  tensors.push_back({"model.norm.weight_scale", Tensor::own({1, 1}, std::vector<float>{0.1F})});
+  const auto checkpoint = open(tiny(), tensors);
+  ASSERT_TRUE(checkpoint) << message_of(checkpoint);
+  EXPECT_THAT(checkpoint->tensor("norm.weight")->floats().value(),
+              ElementsAre(0.1F, 0.1F * -128, 0.1F * 127, 0, 0.1F * 3, 0.1F * -5));
+  tensors.back().tensor = Tensor::own({2}, std::vector<float>{1, 2});
   EXPECT_THAT(message_of(open(tiny(), tensors)),
-              HasSubstr("model.safetensors: norm.weight: expected F32, F16 or BF16, found I16"));
+              HasSubstr("norm.weight_scale: expected one scale for the whole tensor, found [2]"));
 }
 
 TEST_F(CheckpointTest, NamesTheTensorThatIsMissingOrMisshapen) {

@@ -350,6 +350,8 @@ TEST_F(Hub, ASnapshotWithoutTokenizerServesWhereNoneCanBeHad) {
 TEST_F(Hub, ADirectoryComesBeforeAnId) {
   fs::create_directories(folder_ / "dir");
   EXPECT_EQ(find_model((folder_ / "dir").string(), options_, HubNeed::checkpoint).value(), folder_ / "dir");
+  put(folder_ / "x.gguf", "GGUF");
+  EXPECT_EQ(find_model((folder_ / "x.gguf").string(), options_, HubNeed::checkpoint).value(), folder_ / "x.gguf");
   EXPECT_EQ(find_model("org/name", options_, HubNeed::checkpoint).value(), repo() / "snapshots" / kCommit);
   EXPECT_THAT(find_model("no/such/folder", options_, HubNeed::checkpoint).error().message(),
               HasSubstr("no/such/folder"));
