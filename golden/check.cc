@@ -123,7 +123,7 @@ std::vector<Finding> check_golden(const fs::path& data, const GoldenEntry& entry
   }
   const auto golden = Golden::open(entry.file);
   if (!golden) unread(golden.error());
-  const auto checkpoint = Checkpoint::open(entry.checkpoint);
+  const auto checkpoint = open_checkpoint(entry);
   if (!checkpoint) unread(checkpoint.error());
   if (!golden || !checkpoint) return findings;
 

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/sha256.h"
 #include "golden/store.h"
+#include "model/quantise.h"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::string_view kManifest = "MANIFEST.json";
 constexpr std::string_view kFile = "golden.h5";
+constexpr std::string_view kWeights = "weights.json";
 constexpr std::size_t kMaxManifest = std::size_t{16} << 20U;
 constexpr int kSchema = 1;
 
@@ -48,6 +50,20 @@ Result<std::map<std::string, std::string>> read_manifest(const fs::path& data) {
   return manifest;
 }
 
+Result<GoldenEntry> of_packed_weights(const fs::path& data, const std::string& name) {
+  const std::string where = (data / name / kWeights).string();
+  ASSAY_TRY(text, read_file(where, kMaxManifest));
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  const auto word = [&](const char* key) {
+    return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "";
+  };
+  const std::string of = word("of");
+  if (!is_plain(of) || of.find('/') != std::string::npos)
+    return fail({Failure::bad_input, where, "of", "the name of a golden", of});
+  ASSAY_TRY(weights, weights_named(word("weights"), where));
+  return GoldenEntry{name, data / name / kFile, data / of / "checkpoint", weights};
+}
+
 /// Paths of all files below `folder`, relative to `data`, sorted.
 Result<std::set<std::string>> files_below(const fs::path& data, const fs::path& folder) {
   std::set<std::string> found;
@@ -61,6 +77,12 @@ Result<std::set<std::string>> files_below(const fs::path& data, const fs::path& 
 
 }  // namespace
 
+Result<Checkpoint> open_checkpoint(const GoldenEntry& entry) {
+  ASSAY_TRY(checkpoint, Checkpoint::open(entry.checkpoint));
+  if (entry.weights) ASSAY_CHECK(quantise(checkpoint, *entry.weights));
+  return checkpoint;
+}
+
 Result<std::vector<GoldenEntry>> list_goldens(const fs::path& data) {
   ASSAY_TRY(manifest, read_manifest(data));
   // Both what is promised and what is there: a golden that only one of them has is for check_manifest to report.
@@ -73,6 +95,11 @@ Result<std::vector<GoldenEntry>> list_goldens(const fs::path& data) {
   std::vector<GoldenEntry> goldens;
   goldens.reserve(names.size());
   for (const std::string& name : names) {
+    if (fs::exists(data / name / kWeights, error)) {
+      ASSAY_TRY(entry, of_packed_weights(data, name));
+      goldens.push_back(std::move(entry));
+      continue;
+    }
     // A checkpoint that users run holds its golden; of a drawn one the two lie side by side.
     const fs::path beside = data / name / "checkpoint";
     const bool holds = !fs::exists(beside, error) && fs::exists(data / name / "config.json", error);

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "engine/taps.h"
 #include "golden/rows.h"
+#include "model/checkpoint.h"
 #include "model/tensor.h"
 
 namespace assay {
@@ -103,10 +104,16 @@ struct GoldenInfo {
 SoftTokens soft_tokens(const GoldenInfo& info);
 
 /// A golden in the repository: golden/data/NAME/{checkpoint/, golden.h5}.
+/// One of packed weights holds weights.json, {"of": NAME, "weights": "q8_0"}: its checkpoint is another golden's, packed
+/// as it is opened.
 struct GoldenEntry {
   std::string name;
   std::filesystem::path file, checkpoint;
+  std::optional<Dtype> weights = {};  ///< q8_0 or q4_0
 };
+
+/// The checkpoint that a golden was made of, packed where it is one of packed weights. Errors: as Checkpoint::open.
+Result<Checkpoint> open_checkpoint(const GoldenEntry& entry);
 
 /// Every golden below `data` (a folder with MANIFEST.json), sorted by name. Errors: io, bad_input.
 Result<std::vector<GoldenEntry>> list_goldens(const std::filesystem::path& data);

@@ -33,7 +33,8 @@ const std::vector<Fault>& faults() {
                        token_faults,
                        chat_faults,
                        generation_faults,
-                       drafter_faults})
+                       drafter_faults,
+                       packed_faults})
       std::ranges::move(part(), std::back_inserter(joined));
     return joined;
   }();

@@ -31,8 +31,9 @@ struct Fault {
   std::vector<Path::Kind> paths = {};
   /// It shows only while generating: the first wrong tap is the logits of a generated token.
   bool generating = false;
-  /// Whose oracle is bent: a model's by itself, a drafter's, or that of a drafter's target.
-  enum Of { model, drafter, target } of = model;
+  /// Whose oracle is bent: a model's by itself, one's of packed weights, a drafter's, or that
+  /// of a drafter's target.
+  enum Of { model, packed, drafter, target } of = model;
   /// A target's session inside another that does not do as it is told: for what no op of the oracle does.
   std::function<std::unique_ptr<Session>(std::unique_ptr<Session>)> wrap = {};
   /// A negative control: it must not show anywhere.
@@ -78,5 +79,6 @@ std::vector<Fault> token_faults();
 std::vector<Fault> chat_faults();
 std::vector<Fault> generation_faults();
 std::vector<Fault> drafter_faults();
+std::vector<Fault> packed_faults();
 
 }  // namespace assay

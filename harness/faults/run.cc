@@ -184,7 +184,7 @@ Result<Seen> try_case(const Fault& fault, const Models& models, const GoldenCase
 }
 
 Result<Models> open_models(const GoldenEntry& entry, const GoldenInfo& info) {
-  ASSAY_TRY(checkpoint, Checkpoint::open(entry.checkpoint));
+  ASSAY_TRY(checkpoint, open_checkpoint(entry));
   Models models{std::move(checkpoint), std::nullopt};
   if (info.target.empty()) return models;
   ASSAY_TRY(target, open_target(entry.file.parent_path().parent_path(), info, models.checkpoint.plan));
@@ -236,8 +236,13 @@ double FaultOutcome::ratio() const {
 
 Result<std::vector<Sighting>> run_fault(const Fault& fault, const GoldenEntry& entry) {
   ASSAY_TRY(golden, Golden::open(entry.file));
-  if (golden.info().target.empty() != (fault.of == Fault::model)) return std::vector<Sighting>{};
-  if (!golden.info().exposing) return std::vector<Sighting>{};  // it keeps few taps, and what was learnt hides some faults
+  const bool by_itself = fault.of == Fault::model || fault.of == Fault::packed;
+  if (golden.info().target.empty() != by_itself) return std::vector<Sighting>{};
+  // Packing changes nothing but how weights are read: what else may be wrong shows on the goldens they were packed
+  // from.
+  if (entry.weights.has_value() != (fault.of == Fault::packed)) return std::vector<Sighting>{};
+  if (!golden.info().exposing)
+    return std::vector<Sighting>{};  // it keeps few taps, and what was learnt hides some faults
   ASSAY_TRY(models, open_models(entry, golden.info()));
   const std::optional<TapId> expected = fault.shows_at(models.checkpoint.plan);
   Sighting sighting{.golden = entry.name, .expected = expected ? expected->name() : ""};

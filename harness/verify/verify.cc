@@ -169,7 +169,7 @@ Result<std::vector<Subject>> open_goldens(const std::filesystem::path& data, con
     if (!selection.has_golden(entry.name)) continue;
     ASSAY_CHECK(check_manifest(data, entry.name));
     ASSAY_TRY(golden, Golden::open(entry.file));
-    ASSAY_TRY(checkpoint, Checkpoint::open(entry.checkpoint));
+    ASSAY_TRY(checkpoint, open_checkpoint(entry));
     const GoldenInfo info = golden.info();
     std::optional<Checkpoint> target;
     if (!info.target.empty()) {

@@ -45,7 +45,7 @@ TEST_F(Committed, HaveThePlanThatTransformersResolved) {
   ASSERT_FALSE(goldens_.empty());
   for (const GoldenEntry& entry : goldens_) {
     const auto golden = Golden::open(entry.file);
-    const auto checkpoint = Checkpoint::open(entry.checkpoint);
+    const auto checkpoint = open_checkpoint(entry);
     ASSERT_TRUE(golden) << golden.error().message();
     ASSERT_TRUE(checkpoint) << checkpoint.error().message();
     Plan plan = checkpoint->plan;

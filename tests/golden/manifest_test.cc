@@ -38,6 +38,21 @@ TEST_F(Manifest, ListsGoldensByName) {
   EXPECT_EQ(goldens[1].name, "b");
 }
 
+TEST_F(Manifest, PackedWeightsAreAnothersCheckpoint) {
+  put(folder_ / "b/weights.json", R"({"of": "a", "weights": "q4_0"})");
+  const std::vector<GoldenEntry> goldens = list_goldens(folder_.path()).value();
+  EXPECT_EQ(goldens[1].checkpoint, folder_ / "a/checkpoint");
+  EXPECT_EQ(goldens[1].weights, Dtype::q4_0);
+  EXPECT_EQ(goldens[0].weights, std::nullopt);
+  for (const char* wrong : {"{", "[]", "{}", R"({"of": "../a", "weights": "q4_0"})", R"({"of": 1, "weights": "q4_0"})",
+                            R"({"of": "a", "weights": "q9"})", R"({"of": "a"})"}) {
+    put(folder_ / "b/weights.json", wrong);
+    const auto listed = list_goldens(folder_.path());
+    ASSERT_FALSE(listed) << wrong;
+    EXPECT_THAT(listed.error().message(), HasSubstr("b/weights.json")) << wrong;
+  }
+}
+
 TEST_F(Manifest, NamesTheFileThatDiffers) {
   put(folder_ / "a/golden.h5", "other contents");
   EXPECT_THAT(error_of(), HasSubstr("a/golden.h5: sha256: expected"));

@@ -149,7 +149,7 @@ TEST(Session, StepsEveryTapOfEveryGoldenFromTheGoldenItself) {
   for (const GoldenEntry& entry : *goldens) {
     const Golden golden = Golden::open(entry.file).value();
     if (!golden.info().target.empty()) continue;  // a drafter's ops read its target's cache, which no step is given
-    const auto session = reference_engine().open(Checkpoint::open(entry.checkpoint).value()).value();
+    const auto session = reference_engine().open(open_checkpoint(entry).value()).value();
     for (const std::string& name : golden.info().cases) {
       const GoldenCase one = golden.load(name).value();
       std::vector<NamedTensor> inputs = one.inputs;
