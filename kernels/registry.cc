@@ -4,11 +4,25 @@
 #include <string>
 
 #include "kernels/op.h"
+#include "kernels/spec/activate.h"
+#include "kernels/spec/add.h"
+#include "kernels/spec/attention.h"
+#include "kernels/spec/attention_merge.h"
+#include "kernels/spec/gated.h"
+#include "kernels/spec/gather.h"
 #include "kernels/spec/gemm.h"
 #include "kernels/spec/gemv.h"
+#include "kernels/spec/layer_norm.h"
 #include "kernels/spec/narrow.h"
+#include "kernels/spec/norm_add.h"
 #include "kernels/spec/peak.h"
+#include "kernels/spec/ple_mix.h"
 #include "kernels/spec/read.h"
+#include "kernels/spec/rms_norm.h"
+#include "kernels/spec/rope.h"
+#include "kernels/spec/router.h"
+#include "kernels/spec/scatter_add.h"
+#include "kernels/spec/softcap.h"
 
 // Lines of another architecture's kernels expand to nothing.
 #if defined(__x86_64__)
