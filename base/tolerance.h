@@ -15,8 +15,11 @@ struct Tolerance {
 /// conditioned so that transformers' own reorderings use at most half of it (golden/generate/noise.py).
 constexpr Tolerance fp32_engine() { return {.atol = 5e-5, .rtol = 1e-5}; }
 
-/// bf16 engines, each value: twice what transformers itself moves when it runs in bf16 (DESIGN.md section 6).
-constexpr Tolerance bf16_engine(double noise_bf16) { return {.atol = 2 * noise_bf16, .rtol = 0}; }
+/// Engines of lower precision, each value: twice what transformers itself moves when it computes so, beside what fp32
+/// may (DESIGN.md section 6).
+constexpr Tolerance lossy_engine(double noise) {
+  return {.atol = 2 * noise + fp32_engine().atol, .rtol = fp32_engine().rtol};
+}
 
 /// Integers, bytes, and arithmetic whose every rounding is prescribed.
 constexpr Tolerance exact() { return {}; }

@@ -153,6 +153,11 @@ Result<GoldenTap> read_tap(const hdf5::Group& taps, const std::string& name, con
   ASSAY_CHECK(dataset.integer("order", order, order));
   ASSAY_READ(tap.noise_fp32, magnitude(dataset, "noise_fp32"));
   ASSAY_READ(tap.noise_excess, magnitude(dataset, "noise_excess"));
+  tap.noise_int8 = tap.noise_int8_rms = std::numeric_limits<double>::quiet_NaN();
+  if (dataset.has_attribute("noise_int8")) {
+    ASSAY_READ(tap.noise_int8, magnitude(dataset, "noise_int8"));
+    ASSAY_READ(tap.noise_int8_rms, magnitude(dataset, "noise_int8_rms"));
+  }
   tap.noise_bf16 = tap.noise_bf16_rms = std::numeric_limits<double>::quiet_NaN();
   if (dataset.has_attribute("noise_bf16")) {
     ASSAY_READ(tap.noise_bf16, magnitude(dataset, "noise_bf16"));

@@ -28,8 +28,8 @@ struct GoldenTap {
   /// of them padding. Empty = all.
   std::vector<std::int64_t> rows;
   /// How far transformers moves from itself: in other orders of summation, the most of it over rtol * |value|, and in
-  /// bf16. NaN where bf16 was not measured: no tolerance made of it is ever met.
-  double noise_fp32 = 0, noise_excess = 0, noise_bf16 = 0, noise_bf16_rms = 0;
+  /// bf16, or with int8 activations (goldens of packed weights). NaN where that was not measured.
+  double noise_fp32 = 0, noise_excess = 0, noise_bf16 = 0, noise_bf16_rms = 0, noise_int8 = 0, noise_int8_rms = 0;
   double margin =
       0;  ///< of discrete choices: the smallest gap between what was chosen and what was not; may be infinite
   double margin_noise = 0;  ///< of a drafter's clusters: how much their scores move; of others their own tap says it
@@ -104,8 +104,8 @@ struct GoldenInfo {
 SoftTokens soft_tokens(const GoldenInfo& info);
 
 /// A golden in the repository: golden/data/NAME/{checkpoint/, golden.h5}.
-/// One of packed weights holds weights.json, {"of": NAME, "weights": "q8_0"}: its checkpoint is another golden's, packed
-/// as it is opened.
+/// One of packed weights holds weights.json, {"of": NAME, "weights": "q8_0"}: its checkpoint is another golden's,
+/// packed as it is opened.
 struct GoldenEntry {
   std::string name;
   std::filesystem::path file, checkpoint;

@@ -90,14 +90,20 @@ std::vector<std::int64_t> unravel(const CaseView& view, TapId id, std::size_t fl
   return at;
 }
 
-double noise(const GoldenTap& tap, std::string_view arithmetic) {
-  return arithmetic == "bf16" ? tap.noise_bf16 : tap.noise_fp32;
+/// How far transformers moves when it computes as an engine of this arithmetic does.
+struct Noise {
+  double most = 0, rms = 0;
+};
+Noise noise(const GoldenTap& tap, std::string_view arithmetic) {
+  if (arithmetic == "bf16") return {tap.noise_bf16, tap.noise_bf16_rms};
+  if (arithmetic == "int8") return {tap.noise_int8, tap.noise_int8_rms};
+  return {tap.noise_fp32, 0};
 }
 
 /// The noise of another tap of the same case; 0 if the golden does not hold it.
 double noise_of(const CaseView& view, TapId id) {
   for (const GoldenTap& tap : view.taps)
-    if (tap.id == id) return noise(tap, view.arithmetic);
+    if (tap.id == id) return noise(tap, view.arithmetic).most;
   return 0;
 }
 
@@ -217,9 +223,10 @@ bool all_at_position_0(const CaseView& view, std::span<const std::int64_t> rows)
 
 std::optional<Allowance> allowance(const GoldenTap& golden, std::string_view arithmetic) {
   if (arithmetic == "fp32") return Allowance{.each = fp32_engine()};
-  if (arithmetic == "bf16")
-    return Allowance{.each = bf16_engine(golden.noise_bf16), .rms = bf16_rms_limit(golden.noise_bf16_rms)};
-  return std::nullopt;
+  if (arithmetic != "bf16" && arithmetic != "int8") return std::nullopt;
+  const auto [most, rms] = noise(golden, arithmetic);
+  if (!std::isfinite(most) || !std::isfinite(rms)) return std::nullopt;
+  return Allowance{.each = lossy_engine(most), .rms = lossy_rms_limit(rms)};
 }
 
 TapResult not_judged(const CaseView& view, TapId id, Verdict verdict, std::string note) {

@@ -17,14 +17,15 @@
 
 namespace assay {
 
-/// bf16 engines, a whole tap: root mean square within 1.25 of what transformers itself moves in bf16 (DESIGN.md section
-/// 6).
-constexpr double bf16_rms_limit(double noise_bf16_rms) { return 1.25 * noise_bf16_rms; }
+/// Engines of lower precision, a whole tap: root mean square within 1.25 of what transformers itself moves when it
+/// computes so, beside what fp32 may (DESIGN.md section 6).
+constexpr double lossy_rms_limit(double noise_rms) { return 1.25 * noise_rms + fp32_engine().atol; }
 
 /// A discrete choice may be held against an engine only if its margin is that many times the noise of what it rests on.
 inline constexpr double kMarginOverNoise = 10;
 
-/// What a tap of the golden allows an engine of this arithmetic; nullopt if nothing is known about the arithmetic.
+/// What a tap of the golden allows an engine of this arithmetic (fp32, bf16, int8: int8 activations over packed
+/// weights); nullopt if nothing is known about it.
 struct Allowance {
   Tolerance each;
   double rms = 0;  ///< 0 = no limit

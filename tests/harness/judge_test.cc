@@ -146,6 +146,20 @@ TEST(JudgeTap, Bf16MayLoseTwiceWhatTransformersLosesAndOneAndAQuarterInTheMean) 
   EXPECT_THAT(result.note, HasSubstr("RMS"));
 }
 
+TEST(JudgeTap, Int8IsJudgedWhereItsLossWasMeasured) {
+  Judging j;
+  GoldenTap& golden = j.tap(kQuery);
+  golden.noise_int8 = golden.noise_int8_rms = std::numeric_limits<double>::quiet_NaN();
+  std::vector<float> values = j.correct(golden.id);
+  EXPECT_EQ(judge_tap(j.view("int8"), golden, values).verdict, Verdict::unsupported);
+  golden.noise_int8 = 0.01;
+  golden.noise_int8_rms = 0.005;
+  values[0] += 0.019F;
+  EXPECT_EQ(judge_tap(j.view("int8"), golden, values).verdict, Verdict::pass);
+  values[0] += 0.002F;
+  EXPECT_EQ(judge_tap(j.view("int8"), golden, values).verdict, Verdict::fail_numeric);
+}
+
 TEST(JudgeTap, AnUnknownArithmeticIsUnsupported) {
   Judging j;
   EXPECT_EQ(judge_tap(j.view("q4_0"), j.tap(kQuery), j.correct(j.tap(kQuery).id)).verdict, Verdict::unsupported);
