@@ -12,7 +12,7 @@ namespace assay::kernels {
 struct Weights {
   const std::byte* data;  ///< [rows, cols]; aligned to an element of fp32 or bf16, to 2 bytes for blocks
   int rows, cols;         ///< cols is a multiple of the format's block
-  float scale;            ///< of the whole tensor; i8 only
+  float scale;            ///< of the whole tensor; 1 for every format but i8
 };
 
 /// Rows of activations, contiguous. int8 comes in blocks of kActsBlock columns.

@@ -2,7 +2,7 @@
 
 #include <immintrin.h>
 
-#include "../x86/peak.h"
+#include "../simd/peak.h"
 
 namespace assay::kernels::cpu::avx512 {
 namespace {

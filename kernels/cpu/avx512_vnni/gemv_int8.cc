@@ -132,7 +132,7 @@ template <class Format>
 [[gnu::always_inline]] inline __m512 add_group(__m512 sum, const std::byte* p, const Group& group, int blocks) {
   const Unpacked w = Format::unpack(p, blocks);
   const __m512 scales = _mm512_mul_ps(w.scales, group.scales);
-  const auto add = [&](int pair, __m512 spread) [[gnu::always_inline]] {
+  const auto add = [&](int pair, __m512 spread) __attribute__((always_inline)) {
     const __m512i products = _mm512_dpbusd_epi32(group.start[pair], w.quants[pair], group.x[pair]);
     sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products), spread, sum);
   };

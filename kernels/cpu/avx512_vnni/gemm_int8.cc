@@ -1,0 +1,168 @@
+// Matrix-matrix products with int8 activations by vpdpbusd: panels of 32 rows made from llama.cpp's blocks as the file
+// has them (kernels/cpu/simd/gemm_int8.h has the rest).
+#include "kernels/spec/gemm.h"
+
+#include "../simd/gemm_int8.h"
+#include "../simd/zmm.h"
+
+namespace assay::kernels::cpu::avx512_vnni {
+namespace {
+
+struct Dot {
+  [[gnu::always_inline]] static __m512i dot(__m512i sums, __m512i weights, __m512i x) {
+    // g++ 12 moves the intrinsic's sums between registers, at half the speed.
+    asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(weights), "v"(x));
+    return sums;
+  }
+};
+
+/// Scales of 16 rows that lie `at` bytes from their starts, as fp32: the lower half of each gathered word.
+[[gnu::always_inline]] inline __m512 gather_halves(const std::byte* const* rows, std::size_t at) {
+  std::uint16_t halves[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) __builtin_memcpy(halves + i, rows[i] + at, 2);
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves)));
+}
+
+/// 64 bytes of two blocks (or one: the rest is 0) become 16 words of a panel; blocks lie `step` apart.
+template <class Get>
+[[gnu::always_inline]] inline void turn_blocks(std::byte* panel, std::size_t block_bytes, bool second, Get get) {
+  __m512i v[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) v[i] = get(i);
+  Zmm::transpose(v);
+#pragma GCC unroll 8
+  for (int k = 0; k < 8; ++k) Zmm::store(panel + k * 128, v[k]);
+  if (second)
+#pragma GCC unroll 8
+    for (int k = 0; k < 8; ++k) Zmm::store(panel + block_bytes + k * 128, v[8 + k]);
+}
+
+constexpr std::size_t kBlock = 2 * 64 * 9;  ///< of a panel, with one scale a row
+
+struct Q4_0 {
+  static constexpr int kScales = 1, kExcess = 8;
+  static std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ4_0); }
+  static void pack(const std::byte* const* rows, int block, int blocks, std::byte* panel) {
+    const __m512i shifts = _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4), four_bits = _mm512_set1_epi8(15);
+    for (int b = 0; b < blocks; b += 2, panel += 2 * kBlock) {
+      const std::size_t at = std::size_t(block + b) * sizeof(BlockQ4_0);
+      const bool second = b + 1 < blocks;
+      turn_blocks(panel, kBlock, second, [&](int row) __attribute__((always_inline)) {
+        const auto* q = reinterpret_cast<const __m128i*>(rows[row] + at + 2);
+        __m512i bytes = _mm512_broadcast_i32x4(_mm_loadu_si128(q));
+        if (second)
+          bytes = _mm512_mask_broadcast_i32x4(
+              bytes, 0xff00, _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row] + at + 2 + sizeof(BlockQ4_0))));
+        return _mm512_and_si512(_mm512_srlv_epi64(bytes, shifts), four_bits);
+      });
+      Zmm::store(reinterpret_cast<float*>(panel + 8 * 128), gather_halves(rows, at));
+      if (second)
+        Zmm::store(reinterpret_cast<float*>(panel + kBlock + 8 * 128), gather_halves(rows, at + sizeof(BlockQ4_0)));
+    }
+  }
+};
+
+struct Q8_0 {
+  static constexpr int kScales = 1, kExcess = 128;
+  static std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ8_0); }
+  static void pack(const std::byte* const* rows, int block, int blocks, std::byte* panel) {
+    for (int b = 0; b < blocks; b += 2, panel += 2 * kBlock) {
+      const std::size_t at = std::size_t(block + b) * sizeof(BlockQ8_0);
+      const bool second = b + 1 < blocks;
+      turn_blocks(panel, kBlock, second, [&](int row) __attribute__((always_inline)) {
+        const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[row] + at + 2));
+        const __m256i high =
+            second ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[row] + at + 2 + sizeof(BlockQ8_0))) : low;
+        return _mm512_xor_si512(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1), _mm512_set1_epi8(char(0x80)));
+      });
+      Zmm::store(reinterpret_cast<float*>(panel + 8 * 128), gather_halves(rows, at));
+      if (second)
+        Zmm::store(reinterpret_cast<float*>(panel + kBlock + 8 * 128), gather_halves(rows, at + sizeof(BlockQ8_0)));
+    }
+  }
+};
+
+struct I8 {
+  static constexpr int kScales = 1, kExcess = 128;
+  static std::size_t bytes(int cols) { return std::size_t(cols); }
+  static void pack(const std::byte* const* rows, int block, int blocks, std::byte* panel) {
+    for (int b = 0; b < blocks; b += 2, panel += 2 * kBlock) {
+      const std::size_t at = std::size_t(block + b) * 32;
+      const bool second = b + 1 < blocks;
+      turn_blocks(panel, kBlock, second, [&](int row) __attribute__((always_inline)) {
+        return _mm512_xor_si512(_mm512_maskz_loadu_epi32(second ? 0xffff : 0xff, rows[row] + at),
+                                _mm512_set1_epi8(char(0x80)));
+      });
+      for (int i = 0; i < (second ? 2 : 1); ++i)  // the tensor's scale multiplies the sums
+        Zmm::store(reinterpret_cast<float*>(panel + std::size_t(i) * kBlock + 8 * 128), _mm512_set1_ps(1));
+    }
+  }
+};
+
+struct Q6_K {
+  static constexpr int kScales = 2, kExcess = 32;
+  static std::size_t bytes(int cols) { return std::size_t(cols / 256) * sizeof(BlockQ6_K); }
+  /// Chunks are whole blocks of 256: 768 columns.
+  static void pack(const std::byte* const* rows, int block, int blocks, std::byte* panel) {
+    constexpr std::size_t kHalf = 2 * 64 * 5;  // of a panel's block: four words and their scale
+    const __m512i four_bits = _mm512_set1_epi8(0x0f), two_bits = _mm512_set1_epi8(0x30);
+    for (int super = block / 8; super < (block + blocks) / 8; ++super) {
+      const std::size_t at = std::size_t(super) * sizeof(BlockQ6_K);
+      float scales[16][16];  // [row][group]
+      for (int i = 0; i < 16; ++i) {
+        const auto& b = *reinterpret_cast<const BlockQ6_K*>(rows[i] + at);
+        const __m512i integers = _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(b.scales)));
+        _mm512_storeu_ps(scales[i], _mm512_mul_ps(_mm512_cvtepi32_ps(integers), _mm512_set1_ps(_cvtsh_ss(b.d))));
+      }
+      __m512i turned[16];
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) turned[i] = _mm512_loadu_si512(scales[i]);
+      Zmm::transpose(turned);
+#pragma GCC unroll 16
+      for (int g = 0; g < 16; ++g) Zmm::store(panel + std::size_t(g) * kHalf + 4 * 128, turned[g]);
+      for (int quarter = 0; quarter < 4; ++quarter) {  // 64 values: as in gemv_q6_k_int8.cc
+        __m512i v[16];
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; ++i) {
+          const auto& b = *reinterpret_cast<const BlockQ6_K*>(rows[i] + at);
+          const __m512i low = _mm512_loadu_si512(b.low + 64 * (quarter / 2));
+          const __m512i high =
+              _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(b.high + 32 * (quarter / 2))));
+          const bool odd = quarter % 2 != 0;
+          const __m512i nibbles = _mm512_and_si512(odd ? _mm512_srli_epi16(low, 4) : low, four_bits);
+          const __m512i right = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(2), 1);
+          const __m512i left = _mm512_inserti64x4(_mm512_set1_epi16(4), _mm256_set1_epi16(2), 1);
+          const __m512i shifted = odd ? _mm512_srlv_epi16(high, right) : _mm512_sllv_epi16(high, left);
+          v[i] = _mm512_ternarylogic_epi32(nibbles, shifted, two_bits, 0xf8);
+        }
+        Zmm::transpose(v);
+#pragma GCC unroll 16
+        for (int k = 0; k < 16; ++k) Zmm::store(panel + std::size_t(quarter * 4 + k / 4) * kHalf + (k % 4) * 128, v[k]);
+      }
+      panel += 16 * kHalf;
+    }
+  }
+};
+
+template <class Format>
+void run(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
+  gemm_blocks<Zmm, Int8Kind<Zmm, Dot, Format>>(w, x, y, stride, first, last);
+}
+
+}  // namespace
+
+void gemm_q8_0_int8(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
+  run<Q8_0>(w, x, y, stride, first, last);
+}
+void gemm_q4_0_int8(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
+  run<Q4_0>(w, x, y, stride, first, last);
+}
+void gemm_q6_k_int8(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
+  run<Q6_K>(w, x, y, stride, first, last);
+}
+void gemm_i8_int8(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
+  run<I8>(w, x, y, stride, first, last);
+}
+
+}  // namespace assay::kernels::cpu::avx512_vnni

@@ -1,0 +1,93 @@
+// What matrix-matrix kernels of every kind share: panels of weights, sums of a token block, the order of the loops. The
+// kinds are gemm_float.h (fp32 and bf16 products) and gemm_int8.h. Internal linkage.
+//
+// A panel is kPanelRows rows by kChunk 32-bit words of weights, unpacked once, column by column, so that one load gives
+// the weights of kLanes rows; it stays in the first-level cache while all tokens pass by. Sums of a block of tokens
+// stay in a buffer between chunks: y's rows may be a power of two apart and would fight for the same lines of the
+// cache.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/spec/gemm.h"
+
+namespace assay::kernels::cpu {
+namespace {
+
+constexpr int kChunk = 192;  ///< words: 768 columns of int8, 384 of bf16, 192 of fp32
+constexpr int kTokenBlock = 512;
+
+template <class V>
+constexpr int kPanelRows = 2 * V::kLanes;
+
+/// Sums of a tile on their way: to the buffer, or with what is there to y.
+/// @param sums   [2][T]: kLanes rows each
+/// @param rows   of the panel that exist
+template <class V, int T>
+[[gnu::always_inline]] inline void put(const typename V::F (&sums)[2][T], float* buffer, float* y, std::size_t stride,
+                                       int rows, bool first_chunk, bool last_chunk, float scale) {
+#pragma GCC unroll 12
+  for (int t = 0; t < T; ++t)
+#pragma GCC unroll 2
+    for (int r = 0; r < 2; ++r) {
+      float* kept = buffer + t * kPanelRows<V> + r * V::kLanes;
+      const typename V::F sum = first_chunk ? sums[r][t] : V::add(V::loadf(kept), sums[r][t]);
+      if (!last_chunk)
+        V::store(kept, sum);
+      else if (const int n = rows - r * V::kLanes; n > 0)
+        V::store(y + std::size_t(t) * stride + r * V::kLanes, V::mul(sum, V::set(scale)), n);
+    }
+}
+
+/// Runs a kind's tiles over everything.
+/// @param Kind  kTokens; kChunkCols; pack(w, rows, col, cols, panel): rows[kPanelRows] point at rows of weights;
+///              tile<T>(panel, x, token, col, cols, sums): adds nothing to what sums held
+template <class V, class Kind>
+void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
+  alignas(64) std::byte panel[Kind::kPanelBytes];
+  alignas(64) float buffer[kTokenBlock * kPanelRows<V>];
+  const std::size_t bytes = Kind::row_bytes(w.cols), y_stride = std::size_t(stride);
+  for (int block = 0; block < x.tokens; block += kTokenBlock) {
+    const int end = x.tokens - block < kTokenBlock ? x.tokens : block + kTokenBlock;
+    for (int row = first; row < last; row += kPanelRows<V>) {
+      const int rows = last - row < kPanelRows<V> ? last - row : kPanelRows<V>;
+      const std::byte* pointers[kPanelRows<V>];  // rows that do not exist are the last one again, and not stored
+      for (int r = 0; r < kPanelRows<V>; ++r)
+        pointers[r] = w.data + std::size_t(row + (r < rows ? r : rows - 1)) * bytes;
+      for (int col = 0; col < w.cols; col += Kind::kChunkCols) {
+        const int cols = w.cols - col < Kind::kChunkCols ? w.cols - col : Kind::kChunkCols;
+        const bool is_first = col == 0, is_last = col + cols == w.cols;
+        Kind::pack(pointers, col, cols, panel);
+        int token = block;
+        const auto tiles = [&]<int T>() __attribute__((always_inline)) {
+          for (; token + T <= end; token += T) {
+            typename V::F sums[2][T];
+            Kind::template tile<T>(panel, x, token, col, cols, sums);
+            put<V, T>(sums, buffer + (token - block) * kPanelRows<V>, y + std::size_t(token) * y_stride + row, y_stride,
+                      rows, is_first, is_last, w.scale);
+          }
+        };
+        tiles.template operator()<Kind::kTokens>();
+        if constexpr (Kind::kTokens > 6) tiles.template operator()<6>();
+        if constexpr (Kind::kTokens > 3) tiles.template operator()<3>();
+        tiles.template operator()<1>();
+      }
+    }
+  }
+}
+
+/// kLanes rows' words, turned so that a register holds one word of each row.
+/// @param get  get(row, word) gives kLanes words
+template <class V, class Get>
+[[gnu::always_inline]] inline void turn(int row, int word, std::byte* panel, std::size_t step, Get get) {
+  typename V::I v[V::kLanes];
+#pragma GCC unroll 16
+  for (int i = 0; i < V::kLanes; ++i) v[i] = get(row + i, word);
+  V::transpose(v);
+#pragma GCC unroll 16
+  for (int i = 0; i < V::kLanes; ++i) V::store(panel + std::size_t(i) * step, v[i]);
+}
+
+}  // namespace
+}  // namespace assay::kernels::cpu
