@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::uint64_t kScaleSeed = 0x5ca1e, kMagnitudeSeed = 0x3a6;
 constexpr std::uint32_t kUntouched = 0x7fc5a5a5;  ///< a NaN with a payload: no arithmetic makes it
+constexpr double kWorthThreads = 1e6;             ///< values, for which waking threads costs less than it saves
 constexpr int kPad = 16;                          ///< untouched floats before the output, and between rows of gemm's
 
 /// d of block `index`: of either sign, 2^-10 to 2^-7; now and then zero or subnormal, not in block 0.
@@ -40,7 +41,7 @@ void random_scales(int row, int cols, int values, std::uint64_t seed, std::byte*
 
 void random_weights(Format format, int rows, int cols, std::uint64_t seed, std::byte* out) {
   const std::size_t bytes = row_bytes(format, cols), words = (bytes + 7) / 8;
-#pragma omp parallel for
+#pragma omp parallel for if (double(rows) * cols > kWorthThreads)
   for (int r = 0; r < rows; ++r) {
     std::byte* row = out + std::size_t(r) * bytes;
     for (std::size_t i = 0; i < words; ++i) {
@@ -59,7 +60,7 @@ void random_weights(Format format, int rows, int cols, std::uint64_t seed, std::
 std::vector<float> random_activations(int tokens, int cols, std::uint64_t seed) {
   constexpr float kMagnitudes[] = {1, 1, 1, 1, 0.25F, 30, 1e-3F, 1e-39F};
   std::vector<float> x(std::size_t(tokens) * std::size_t(cols));
-#pragma omp parallel for
+#pragma omp parallel for if (double(tokens) * cols > kWorthThreads)
   for (int t = 0; t < tokens; ++t)
     for (int c = 0; c < cols; ++c) {
       const std::size_t i = std::size_t(t) * std::size_t(cols) + std::size_t(c);
@@ -129,7 +130,7 @@ void MatrixTrial::answer() {
     for (int j = 0; j < chosen; ++j)
       answers_.push_back({.row = rows == 1 ? 0 : int(std::int64_t{i} * (rows_ - 1) / (rows - 1)),
                           .token = chosen == 1 ? 0 : int(std::int64_t{j} * (tokens_ - 1) / (chosen - 1))});
-#pragma omp parallel
+#pragma omp parallel if (double(answers_.size()) * cols_ > kWorthThreads)
   {
     std::vector<float> w(std::size_t(cols_), 0.0F);
     int row = -1;
