@@ -8,6 +8,9 @@
 #include "kernels/spec/add.h"
 #include "kernels/spec/attention.h"
 #include "kernels/spec/attention_merge.h"
+#include "kernels/spec/clamp.h"
+#include "kernels/spec/conv2d.h"
+#include "kernels/spec/depthwise_conv.h"
 #include "kernels/spec/gated.h"
 #include "kernels/spec/gather.h"
 #include "kernels/spec/gemm.h"
@@ -15,14 +18,18 @@
 #include "kernels/spec/layer_norm.h"
 #include "kernels/spec/narrow.h"
 #include "kernels/spec/norm_add.h"
+#include "kernels/spec/patch_positions.h"
 #include "kernels/spec/peak.h"
 #include "kernels/spec/ple_mix.h"
+#include "kernels/spec/pool.h"
 #include "kernels/spec/read.h"
+#include "kernels/spec/rel_attention.h"
 #include "kernels/spec/rms_norm.h"
 #include "kernels/spec/rope.h"
 #include "kernels/spec/router.h"
 #include "kernels/spec/scatter_add.h"
 #include "kernels/spec/softcap.h"
+#include "kernels/spec/standardize.h"
 
 // Lines of another architecture's kernels expand to nothing.
 #if defined(__x86_64__)

@@ -1,9 +1,8 @@
 // Which experts a token goes to, and how much each counts. Not here: the scores, which a norm and a matrix make
 // (rms_norm.h with weight = router scale * hidden^-0.5, gemm.h).
 //   probs[t, e] = softmax of scores[t, .]
-//   ids[t, 0..used) = the experts with the largest probs, largest first; of equals the lower number first, an order
-//   that
-//                     torch.topk leaves open
+//   ids[t, 0..used) = the experts with the largest probs, largest first; of equals the lower number first, which
+//     torch.topk leaves open
 //   weights[t, i] = probs[t, ids[t, i]] / sum over i of probs[t, ids[t, i]] * expert_scale[ids[t, i]]
 // Shapes: scores, probs [tokens, experts]; probs may be scores. expert_scale [experts]; ids, weights [tokens, used],
 // 1 <= used <= experts. first and last are tokens. Writes the rows [first, last) of probs, ids and weights only, reads
