@@ -22,8 +22,8 @@ struct Options {
 };
 
 Result<void> dump_verb(Options& options) {
-  if (options.dump.model.empty() && options.dump.draft.empty())
-    return fail({Failure::bad_input, "--model", "", "a checkpoint directory or a GGUF file", "none"});
+  if (options.dump.model.empty() && options.dump.synthetic.empty() && options.dump.draft.empty())
+    return fail({Failure::bad_input, "--model", "", "a checkpoint directory or a GGUF file, or --synthetic", "none"});
   ASSAY_TRY(engine, find_engine(options.engine));
   ASSAY_TRY(path, Path::parse(options.path));
   if (path.kind == Path::chunked && path.chunk == 0) path.chunk = options.chunk;
@@ -50,7 +50,16 @@ void add_dump(CLI::App& app, int& exit) {
   const auto options = std::make_shared<Options>();
   DumpOptions& dump = options->dump;
   verb->add_option("--model", dump.model, "A checkpoint directory (config.json and *.safetensors) or a GGUF file");
-  verb->add_option("--draft", dump.draft, "A drafter's checkpoint directory; --model is then its target");
+  verb->add_option(
+          "--synthetic", dump.synthetic,
+          "Instead of --model: a published configuration with computed weights, NAME[:FORMAT][:text]: e2b, e4b, "
+          "12b, 26b-a4b or 31b; f32, bf16, q8_0 or q4_0; :text leaves the towers out")
+      ->excludes("--model");
+  verb->add_flag("--keep-synthetic", dump.keep_synthetic,
+                 "Keep it in $XDG_CACHE_HOME/assay, so that the next start maps it")
+      ->needs("--synthetic");
+  verb->add_option("--draft", dump.draft, "A drafter's checkpoint directory; --model is then its target")
+      ->excludes("--synthetic");
   verb->add_option("--draft-steps", dump.draft_steps, "Tokens that the drafter proposes after the prompt")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 20));

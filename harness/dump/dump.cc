@@ -8,6 +8,7 @@
 #include "harness/dump/dump_draft.h"
 #include "model/checkpoint.h"
 #include "model/safetensors.h"
+#include "model/synthetic.h"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -107,6 +108,16 @@ Result<std::vector<NamedTensor>> read_tensors(std::string_view spec, std::span<c
   return tensors;
 }
 
+namespace {
+
+Result<Checkpoint> open_checkpoint(const DumpOptions& options) {
+  if (options.synthetic.empty()) return Checkpoint::open(options.model);
+  ASSAY_TRY(name, SyntheticName::parse(options.synthetic));
+  return synthetic_checkpoint(name, {.cache = options.keep_synthetic ? default_cache() : fs::path()});
+}
+
+}  // namespace
+
 Result<CaseInputs> read_inputs(std::string_view spec) {
   ASSAY_TRY(tensors, read_tensors(spec));
   return CaseInputs::from(std::move(tensors), spec);
@@ -118,7 +129,7 @@ Result<Dumped> dump(const Engine& engine, const DumpOptions& options) {
   if (!options.draft.empty()) return dump_draft(engine, options);
   ASSAY_TRY(inputs, read_inputs(options.inputs));
   ASSAY_CHECK(check_capabilities(engine, options, inputs));
-  ASSAY_TRY(checkpoint, Checkpoint::open(options.model));
+  ASSAY_TRY(checkpoint, open_checkpoint(options));
   if (checkpoint.plan.assistant)
     return fail({Failure::bad_input, "--model", options.model.string(), "the target of a drafter that --draft names",
                  "a drafter"});

@@ -20,6 +20,8 @@ Result<CaseInputs> read_inputs(std::string_view spec);
 
 struct DumpOptions {
   std::filesystem::path model;  ///< empty with `draft` alone, whose inputs are then transformers' own
+  std::string synthetic;        ///< instead of `model`: a name of model/synthetic.h, such as `e2b:q4_0`
+  bool keep_synthetic = false;  ///< in the cache, so that the next start maps it
   std::filesystem::path draft;  ///< a drafter's checkpoint; `model` is its target
   int draft_steps = 1;          ///< tokens of the round after the prompt
   std::string inputs;           ///< as read_inputs takes it

@@ -63,7 +63,9 @@ TEST_F(DumpCli, NamesWhatIsWrongAndWritesNothing) {
            {kModel + in + "--taps text.nothing ", "text.nothing"},
            {kModel + "--inputs " + at("none.h5") + ":/g ", "none.h5"},
            {kModel + "--inputs " + kGolden + "/golden.h5:/cases/none ", "/cases/none"},
-           {"dump --model " + at("none") + " " + in, "none"}}) {
+           {"dump --model " + at("none") + " " + in, "none"},
+           {"dump --synthetic e2b:q9 " + in, "then maybe :f32, :bf16, :q8_0 or :q4_0"},
+           {kModel + "--synthetic e2b " + in, "excludes"}}) {
     const Ran ran = assay(arguments + "--out " + at("out.h5"));
     EXPECT_EQ(ran.code, 2) << arguments;
     EXPECT_THAT(ran.err, HasSubstr(word)) << arguments;
