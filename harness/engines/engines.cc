@@ -2,12 +2,13 @@
 
 #include <string>
 
+#include "engine/cpu/engine.h"
 #include "reference/reference.h"
 
 namespace assay {
 
 const std::vector<Engine>& built_in_engines() {
-  static const std::vector<Engine> engines{reference_engine()};
+  static const std::vector<Engine> engines{reference_engine(), cpu_engine()};
   return engines;
 }
 

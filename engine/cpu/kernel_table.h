@@ -1,0 +1,41 @@
+// The kernels of every op but the products, as dispatch has chosen them when a session was opened. Not here: products
+// (matrix.h).
+#pragma once
+
+#include "base/result.h"
+#include "kernels/registry.h"
+#include "kernels/spec/attention.h"
+#include "kernels/spec/attention_merge.h"
+#include "kernels/spec/gated.h"
+#include "kernels/spec/narrow.h"
+#include "kernels/spec/norm_add.h"
+#include "kernels/spec/ple_mix.h"
+#include "kernels/spec/rms_norm.h"
+#include "kernels/spec/rope.h"
+#include "kernels/spec/router.h"
+#include "kernels/spec/scatter_add.h"
+#include "kernels/spec/softcap.h"
+#include "model/plan.h"
+
+namespace assay::cpu {
+
+struct KernelTable {
+  kernels::spec::rms_norm::Fn* rms_norm = nullptr;
+  kernels::spec::norm_add::Fn* norm_add = nullptr;
+  kernels::spec::rope::Fn* rope = nullptr;
+  kernels::spec::attention::Fn* attention = nullptr;  ///< over K/V in the format of the cache
+  kernels::spec::attention_merge::Fn* attention_merge = nullptr;
+  kernels::spec::gated::Fn* gated = nullptr;
+  kernels::spec::ple_mix::Fn* ple_mix = nullptr;
+  kernels::spec::softcap::Fn* softcap = nullptr;
+  kernels::spec::router::Fn* router = nullptr;
+  kernels::spec::scatter_add::Fn* scatter_add = nullptr;
+  kernels::spec::narrow::Fn* to_bf16 = nullptr;
+
+  /// @param kv  of cached keys and values. Errors: unsupported (an op without a kernel on this machine).
+  static Result<KernelTable> make(kernels::Format kv);
+};
+
+kernels::Activation kernel_activation(Activation activation);
+
+}  // namespace assay::cpu

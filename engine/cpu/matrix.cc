@@ -1,0 +1,199 @@
+#include "engine/cpu/matrix.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "kernels/registry.h"
+
+namespace assay::cpu {
+namespace {
+
+using kernels::Acts;
+using kernels::Format;
+namespace spec = kernels::spec;
+
+/// Rows that a thread takes at a time: a few cache lines of y, and whatever number of rows a kernel works on at once.
+constexpr int kGrain = 16;
+
+/// The asked mode, or the next finer one that the format has kernels for.
+void choose_kernels(Matrix& matrix, Acts asked) {
+  for (int acts = int(asked); acts >= 0; --acts) {
+    if (Acts(acts) == Acts::int8 && matrix.w.cols % kernels::kActsBlock != 0) continue;
+    matrix.gemv = kernels::best<spec::gemv>(matrix.format, Acts(acts));
+    matrix.gemm = kernels::best<spec::gemm>(matrix.format, Acts(acts));
+    matrix.acts = Acts(acts);
+    if (matrix.gemv != nullptr && matrix.gemm != nullptr) return;
+  }
+}
+
+std::size_t alignment(Format format) { return format == Format::fp32 ? 4 : format == Format::i8 ? 1 : 2; }
+
+using Bytes = std::vector<std::byte>;
+
+void own(Matrix& matrix, std::shared_ptr<const Bytes> bytes) {
+  matrix.w.data = bytes->data();
+  matrix.keep = std::move(bytes);
+}
+
+/// Formats whose bytes kernels take as they are stored; none for the rare ones, which become floats.
+std::optional<Format> stored_format(const Tensor& tensor) {
+  switch (tensor.dtype) {
+    case Dtype::f32: return Format::fp32;
+    case Dtype::bf16: return Format::bf16;
+    case Dtype::q8_0: return Format::q8_0;
+    case Dtype::q4_0: return Format::q4_0;
+    case Dtype::q6_k: return Format::q6_k;
+    case Dtype::i8: return tensor.scale ? std::optional(Format::i8) : std::nullopt;
+    default: return std::nullopt;
+  }
+}
+
+}  // namespace
+
+Matrix Matrix::part(int i) const {
+  Matrix at = *this;
+  at.w.data += std::size_t(i) * std::size_t(w.rows) * kernels::row_bytes(format, w.cols);
+  return at;
+}
+
+Result<Matrix> make_matrix(const Tensor& tensor, int rows, int cols, Acts acts) {
+  Matrix matrix;
+  matrix.w = {tensor.bytes.data(), rows, cols, tensor.scale.value_or(1)};
+  matrix.keep = tensor.keep;
+  if (const auto format = stored_format(tensor)) {
+    matrix.format = *format;
+    if (reinterpret_cast<std::uintptr_t>(matrix.w.data) % alignment(*format) != 0)
+      own(matrix, std::make_shared<const Bytes>(tensor.bytes.begin(), tensor.bytes.end()));
+  } else {
+    ASSAY_TRY(floats, tensor.floats());
+    const std::span<const std::byte> bytes = std::as_bytes(std::span(floats));
+    own(matrix, std::make_shared<const Bytes>(bytes.begin(), bytes.end()));
+    matrix.format = Format::fp32;
+    matrix.w.scale = 1;
+  }
+  choose_kernels(matrix, acts);
+  if (matrix.gemm == nullptr)
+    return fail({Failure::unsupported, "cpu", "kernels", "one that multiplies by " + std::string(name(matrix.format)),
+                 "none that this machine can run"});
+  return matrix;
+}
+
+Operands Operands::carve(Carver& carver, std::size_t tokens, std::size_t cols, Acts acts, bool clipped) {
+  Operands operands;
+  operands.to_bf16 = kernels::best<spec::narrow>(Format::fp32, Acts::bf16);
+  operands.to_int8 = kernels::best<spec::narrow>(Format::fp32, Acts::int8);
+  const std::size_t values = tokens * cols;
+  if (acts >= Acts::bf16) operands.bf16.values = carver.take<std::byte>(values * 2);
+  if (acts == Acts::int8) {
+    operands.int8.values = carver.take<std::byte>(values);
+    operands.int8.scales = carver.take<float>(values / 32 + 1);
+    operands.int8.sums = carver.take<std::int32_t>(values / 16 + 1);
+  }
+  if (clipped) operands.clamped = carver.take<float>(values);
+  return operands;
+}
+
+namespace {
+
+kernels::Activations view(const Operands& operands, Acts acts, const float* x, int tokens, int cols) {
+  switch (acts) {
+    case Acts::fp32: return {x, nullptr, nullptr, tokens, cols};
+    case Acts::bf16: return {operands.bf16.values, nullptr, nullptr, tokens, cols};
+    case Acts::int8: return {operands.int8.values, operands.int8.scales, operands.int8.sums, tokens, cols};
+  }
+  return {};
+}
+
+/// This thread's share of a mode's rows.
+void narrow_part(const Team& team, const Operands& operands, Acts acts, const float* x, int tokens, int cols) {
+  const Team::Part part = team.split(tokens);
+  if (part.first >= part.last) return;
+  if (acts == Acts::bf16) operands.to_bf16(x, cols, {operands.bf16.values, nullptr, nullptr}, part.first, part.last);
+  if (acts == Acts::int8)
+    operands.to_int8(x, cols, {operands.int8.values, operands.int8.scales, operands.int8.sums}, part.first, part.last);
+}
+
+void narrow_all(const Team& team, const Operands& operands, const float* x, int tokens, int cols,
+                std::span<const Product> products) {
+  std::array<bool, kernels::kActs> needed{};
+  for (const Product& product : products) needed[std::size_t(product.matrix->acts)] = true;
+  for (const Acts acts : {Acts::bf16, Acts::int8})
+    if (needed[std::size_t(acts)]) narrow_part(team, operands, acts, x, tokens, cols);
+  if (needed[std::size_t(Acts::bf16)] || needed[std::size_t(Acts::int8)]) team.sync();
+}
+
+/// Rows [first, last) of a product's W.
+void multiply_rows(const Product& product, const kernels::Activations& x, int first, int last) {
+  const Matrix& matrix = *product.matrix;
+  float* y = product.y - product.first;  // kernels count W's rows
+  if (x.tokens == 1)
+    matrix.gemv(matrix.w, x, y, first, last);
+  else
+    matrix.gemm(matrix.w, x, y, product.stride, first, last);
+  const bool bounded = matrix.output.has_value();
+  if (matrix.bias.empty() && !bounded) return;
+  for (int t = 0; t < x.tokens; ++t)
+    for (int r = first; r < last; ++r) {
+      float& v = y[std::size_t(t) * std::size_t(product.stride) + std::size_t(r)];
+      if (!matrix.bias.empty()) v += matrix.bias[std::size_t(r)];
+      if (bounded) v = std::min(std::max(v, matrix.output->low), matrix.output->high);
+    }
+}
+
+void multiply_shared(const Team& team, const Operands& operands, const float* x, int tokens, int cols,
+                     std::span<const Product> products) {
+  narrow_all(team, operands, x, tokens, cols, products);
+  int total = 0;
+  for (const Product& product : products) total += product.rows();
+  const Team::Part part = team.split(total, kGrain);
+  int before = 0;
+  for (const Product& product : products) {
+    const int first = std::max(part.first, before), last = std::min(part.last, before + product.rows());
+    if (first < last)
+      multiply_rows(product, view(operands, product.matrix->acts, x, tokens, cols), product.first + first - before,
+                    product.first + last - before);
+    before += product.rows();
+  }
+  team.sync();
+}
+
+}  // namespace
+
+kernels::Activations narrow(const Team& team, const Operands& operands, Acts acts, const float* x, int tokens,
+                            int cols) {
+  if (acts != Acts::fp32) {
+    narrow_part(team, operands, acts, x, tokens, cols);
+    team.sync();
+  }
+  return view(operands, acts, x, tokens, cols);
+}
+
+kernels::Activations slice(const kernels::Activations& x, Acts acts, int first, int count) {
+  constexpr std::array<int, kernels::kActs> kBytes = {4, 2, 1};
+  const std::ptrdiff_t values = std::ptrdiff_t(first) * x.cols;
+  return {static_cast<const std::byte*>(x.values) + values * kBytes[std::size_t(acts)],
+          x.scales == nullptr ? nullptr : x.scales + values / kernels::kActsBlock,
+          x.sums == nullptr ? nullptr : x.sums + values / (kernels::kActsBlock / 2), count, x.cols};
+}
+
+void multiply(const Team& team, const Operands& operands, const float* x, int tokens, int cols,
+              std::span<const Product> products) {
+  if (tokens == 0) return;
+  if (std::ranges::none_of(products, [](const Product& one) { return one.matrix->input.has_value(); })) {
+    multiply_shared(team, operands, x, tokens, cols, products);
+    return;
+  }
+  for (const Product& product : products) {  // each has bounds of its own
+    const Bounds bounds = product.matrix->input.value_or(Bounds{});
+    const Team::Part part = team.split(tokens);
+    for (std::size_t i = std::size_t(part.first) * std::size_t(cols); i < std::size_t(part.last) * std::size_t(cols);
+         ++i)
+      operands.clamped[i] = std::min(std::max(x[i], bounds.low), bounds.high);
+    team.sync();
+    multiply_shared(team, operands, operands.clamped, tokens, cols, {&product, 1});
+  }
+}
+
+}  // namespace assay::cpu

@@ -1,0 +1,86 @@
+// A weight matrix where its file maps it, with the kernels that multiply by it, and the product itself. Not here: which
+// matrices a model has (weights.h), the kernels (kernels/).
+#pragma once
+
+#include <cstddef>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/cpu/options.h"
+#include "engine/cpu/pages.h"
+#include "engine/cpu/team.h"
+#include "kernels/formats.h"
+#include "kernels/spec/gemm.h"
+#include "kernels/spec/gemv.h"
+#include "kernels/spec/narrow.h"
+#include "kernels/spec/operands.h"
+#include "model/tensor.h"
+
+namespace assay::cpu {
+
+struct Bounds {
+  float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
+};
+
+struct Matrix {
+  kernels::Weights w{nullptr, 0, 0, 1};
+  kernels::Format format = kernels::Format::fp32;
+  kernels::Acts acts = kernels::Acts::fp32;  ///< what its kernels take
+  kernels::spec::gemv::Fn* gemv = nullptr;
+  kernels::spec::gemm::Fn* gemm = nullptr;
+  std::vector<float> bias;              ///< [rows], or empty
+  std::optional<Bounds> input, output;  ///< of towers' clipped linears
+  std::shared_ptr<const void> keep;     ///< of the bytes
+
+  bool empty() const { return w.data == nullptr; }
+  const std::byte* row(int r) const { return w.data + std::size_t(r) * kernels::row_bytes(format, w.cols); }
+  /// The i-th matrix of this shape behind this one: experts lie so.
+  Matrix part(int i) const;
+};
+
+/// @param tensor  of rows * cols elements, or of several such matrices one behind the other
+/// Errors: unsupported (a dtype without floats, a format without a kernel).
+Result<Matrix> make_matrix(const Tensor& tensor, int rows, int cols, kernels::Acts acts);
+
+/// Activations on their way into kernels: memory for the narrow modes, for a call's rows and for one row of each
+/// thread.
+struct Operands {
+  struct Mode {
+    std::byte* values = nullptr;
+    float* scales = nullptr;
+    std::int32_t* sums = nullptr;
+  };
+  Mode bf16, int8;
+  float* clamped = nullptr;  ///< [tokens, cols], for clipped linears
+  kernels::spec::narrow::Fn *to_bf16 = nullptr, *to_int8 = nullptr;
+
+  /// @param clipped  whether there are clipped linears
+  static Operands carve(Carver& carver, std::size_t tokens, std::size_t cols, kernels::Acts acts, bool clipped);
+};
+
+/// y[t, r] = bias[r] + sum over c of W[r, c] x[t, c], for rows [first, last) of W.
+struct Product {
+  const Matrix* matrix;
+  float* y;                  ///< of row `first`
+  int stride;                ///< between tokens
+  int first = 0, last = -1;  ///< rows of W; -1: all of them
+
+  int rows() const { return (last < 0 ? matrix->w.rows : last) - first; }
+};
+
+/// x as a mode has it, made by all threads together; they leave when it is there. @param x  [tokens, cols]
+kernels::Activations narrow(const Team& team, const Operands& operands, kernels::Acts acts, const float* x, int tokens,
+                            int cols);
+/// Tokens [first, first + count).
+kernels::Activations slice(const kernels::Activations& x, kernels::Acts acts, int first, int count);
+
+/// Several products of one x. All threads of the team come here, with x complete, and leave when all y are.
+/// @param x  [tokens, cols]
+void multiply(const Team& team, const Operands& operands, const float* x, int tokens, int cols,
+              std::span<const Product> products);
+
+}  // namespace assay::cpu

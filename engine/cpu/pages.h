@@ -1,0 +1,50 @@
+// Memory by pages: zero at first, untouched pages cost nothing, and growing moves page tables instead of bytes. For
+// arenas and caches. Not here: what lies where.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+namespace assay::cpu {
+
+class Pages {
+ public:
+  Pages() = default;
+  ~Pages();
+  Pages(Pages&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  Pages& operator=(Pages&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+
+  /// At least this many bytes; what was there stays, at a new address perhaps. Throws std::bad_alloc.
+  void grow(std::size_t bytes);
+  std::byte* data() const { return data_; }
+  std::size_t size() const { return size_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// Cuts a piece of memory into arrays, each at a cache line. Run once without memory it tells how much they take.
+class Carver {
+ public:
+  explicit Carver(std::byte* memory = nullptr) : memory_(memory) {}
+
+  template <class T>
+  T* take(std::size_t count) {
+    T* at = memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + used_);
+    used_ += (count * sizeof(T) + kLine - 1) / kLine * kLine;
+    return at;
+  }
+  std::size_t used() const { return used_; }
+
+ private:
+  static constexpr std::size_t kLine = 64;
+  std::byte* memory_;
+  std::size_t used_ = 0;
+};
+
+}  // namespace assay::cpu

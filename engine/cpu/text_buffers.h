@@ -1,0 +1,46 @@
+// What the text decoder's ops leave for one another: one arena, planned for a number of tokens when a session is opened
+// and again only for a call that must be computed in larger pieces. Not here: caches, weights.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/cpu/matrix.h"
+#include "engine/cpu/moe.h"
+#include "engine/cpu/options.h"
+#include "engine/cpu/pages.h"
+#include "model/plan.h"
+
+namespace assay::cpu {
+
+/// Layers turn and look in few ways; each is worked out once a call.
+struct LayerKinds {
+  struct View {
+    int window;
+    Blocks blocks;
+    bool operator==(const View&) const = default;
+  };
+  std::vector<Rope> ropes;
+  std::vector<View> views;
+  std::vector<int> rope_of, view_of;  ///< of each layer
+
+  explicit LayerKinds(const Plan& plan);
+};
+
+struct TextBuffers {
+  std::int64_t* ids;                    ///< [rows]
+  std::vector<float*> cosines, sines;   ///< a rope each: [rows, head_dim / 2]
+  std::vector<std::int32_t*> from, to;  ///< a view each: [rows]
+  float *x, *normed, *out, *second;     ///< [rows, hidden]
+  float *q, *ctx;                       ///< [rows, widest q]
+  float *k, *v;                         ///< [rows, widest kv]
+  float *gate, *up;                     ///< [rows, widest ffn]
+  float *ple, *context;                 ///< [rows, layers, ple width]
+  Operands operands;
+  MoeBuffers moe;
+
+  static TextBuffers carve(Carver& carver, std::size_t rows, const Plan& plan, const LayerKinds& kinds,
+                           const Options& options);
+};
+
+}  // namespace assay::cpu
