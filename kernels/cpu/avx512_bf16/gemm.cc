@@ -17,10 +17,11 @@ struct Bf16Kind {
     for (int r = 0; r < 2; ++r)
       for (int c = 0; c < cols; c += 32) {
         const __mmask32 mask = cols - c >= 32 ? ~0U : (1U << (cols - c)) - 1U;  // an odd last column pairs with 0
-        turn<V>(r * V::kLanes, c, panel + std::size_t(c / 2) * kStep + std::size_t(r) * 64, kStep,
-                [&](int row, int) __attribute__((always_inline)) {
-                  return _mm512_maskz_loadu_epi16(mask, rows[row] + std::size_t(col + c) * 2);
-                });
+        turn<V>(
+            r * V::kLanes, c, panel + std::size_t(c / 2) * kStep + std::size_t(r) * 64,
+            kStep, [&](int row, int) __attribute__((always_inline)) {
+              return _mm512_maskz_loadu_epi16(mask, rows[row] + std::size_t(col + c) * 2);
+            });
       }
   }
 
@@ -51,7 +52,8 @@ struct Bf16Kind {
     for (; c + 2 <= cols; c += 2)
       step([&](int t) __attribute__((always_inline)) { return V::broadcast(values + std::size_t(t) * x_stride + c); });
     if (c < cols)
-      step([&](int t) __attribute__((always_inline)) { return V::set(std::int32_t{values[std::size_t(t) * x_stride + c]}); });
+      step([&](int t)
+               __attribute__((always_inline)) { return V::set(std::int32_t{values[std::size_t(t) * x_stride + c]}); });
   }
 };
 

@@ -48,14 +48,16 @@ struct Q4_0 {
     for (int b = 0; b < blocks; b += 2, panel += 2 * kBlock) {
       const std::size_t at = std::size_t(block + b) * sizeof(BlockQ4_0);
       const bool second = b + 1 < blocks;
-      turn_blocks(panel, kBlock, second, [&](int row) __attribute__((always_inline)) {
-        const auto* q = reinterpret_cast<const __m128i*>(rows[row] + at + 2);
-        __m512i bytes = _mm512_broadcast_i32x4(_mm_loadu_si128(q));
-        if (second)
-          bytes = _mm512_mask_broadcast_i32x4(
-              bytes, 0xff00, _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row] + at + 2 + sizeof(BlockQ4_0))));
-        return _mm512_and_si512(_mm512_srlv_epi64(bytes, shifts), four_bits);
-      });
+      turn_blocks(
+          panel, kBlock, second, [&](int row) __attribute__((always_inline)) {
+            const auto* q = reinterpret_cast<const __m128i*>(rows[row] + at + 2);
+            __m512i bytes = _mm512_broadcast_i32x4(_mm_loadu_si128(q));
+            if (second)
+              bytes = _mm512_mask_broadcast_i32x4(
+                  bytes, 0xff00,
+                  _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row] + at + 2 + sizeof(BlockQ4_0))));
+            return _mm512_and_si512(_mm512_srlv_epi64(bytes, shifts), four_bits);
+          });
       Zmm::store(reinterpret_cast<float*>(panel + 8 * 128), gather_halves(rows, at));
       if (second)
         Zmm::store(reinterpret_cast<float*>(panel + kBlock + 8 * 128), gather_halves(rows, at + sizeof(BlockQ4_0)));
@@ -70,12 +72,15 @@ struct Q8_0 {
     for (int b = 0; b < blocks; b += 2, panel += 2 * kBlock) {
       const std::size_t at = std::size_t(block + b) * sizeof(BlockQ8_0);
       const bool second = b + 1 < blocks;
-      turn_blocks(panel, kBlock, second, [&](int row) __attribute__((always_inline)) {
-        const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[row] + at + 2));
-        const __m256i high =
-            second ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[row] + at + 2 + sizeof(BlockQ8_0))) : low;
-        return _mm512_xor_si512(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1), _mm512_set1_epi8(char(0x80)));
-      });
+      turn_blocks(
+          panel, kBlock, second, [&](int row) __attribute__((always_inline)) {
+            const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[row] + at + 2));
+            const __m256i high =
+                second ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[row] + at + 2 + sizeof(BlockQ8_0)))
+                       : low;
+            return _mm512_xor_si512(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1),
+                                    _mm512_set1_epi8(char(0x80)));
+          });
       Zmm::store(reinterpret_cast<float*>(panel + 8 * 128), gather_halves(rows, at));
       if (second)
         Zmm::store(reinterpret_cast<float*>(panel + kBlock + 8 * 128), gather_halves(rows, at + sizeof(BlockQ8_0)));
@@ -90,10 +95,11 @@ struct I8 {
     for (int b = 0; b < blocks; b += 2, panel += 2 * kBlock) {
       const std::size_t at = std::size_t(block + b) * 32;
       const bool second = b + 1 < blocks;
-      turn_blocks(panel, kBlock, second, [&](int row) __attribute__((always_inline)) {
-        return _mm512_xor_si512(_mm512_maskz_loadu_epi32(second ? 0xffff : 0xff, rows[row] + at),
-                                _mm512_set1_epi8(char(0x80)));
-      });
+      turn_blocks(
+          panel, kBlock, second, [&](int row) __attribute__((always_inline)) {
+            return _mm512_xor_si512(_mm512_maskz_loadu_epi32(second ? 0xffff : 0xff, rows[row] + at),
+                                    _mm512_set1_epi8(char(0x80)));
+          });
       for (int i = 0; i < (second ? 2 : 1); ++i)  // the tensor's scale multiplies the sums
         Zmm::store(reinterpret_cast<float*>(panel + std::size_t(i) * kBlock + 8 * 128), _mm512_set1_ps(1));
     }

@@ -20,9 +20,11 @@ struct FloatKind {
     for (int r = 0; r < 2; ++r)
       for (int c = 0; c < cols; c += V::kLanes) {
         const int n = cols - c < V::kLanes ? cols - c : V::kLanes;
-        turn<V>(r * V::kLanes, c, panel + std::size_t(c) * kStep + std::size_t(r) * V::kLanes * 4, kStep,
-                [&](int row, int word)
-                    __attribute__((always_inline)) { return V::as_words(W::template get<V>(rows[row], col + word, n)); });
+        turn<V>(
+            r * V::kLanes, c, panel + std::size_t(c) * kStep + std::size_t(r) * V::kLanes * 4,
+            kStep, [&](int row, int word) __attribute__((always_inline)) {
+              return V::as_words(W::template get<V>(rows[row], col + word, n));
+            });
       }
   }
 
