@@ -2,12 +2,13 @@
 //   bench_kernels NAME-PART SHAPE [THREADS [ROUNDS [warm]]]     e.g. bench_kernels gemv_q4_0 12288x1536
 // Weights are cold: so many trials take turns that their operands exceed the caches. Kernels and roofs take turns, too.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
+
+#include <time.h>
 
 #include "kernels/op.h"
 
@@ -17,10 +18,22 @@ namespace {
 constexpr double kColdBytes = 400e6;
 constexpr int kWarmRuns = 20;
 
+/// The processor time of the slowest thread: wall time would count what other programs on a shared machine take away.
 double seconds(Trial& trial, const Kernel& kernel, int threads) {
-  const auto start = std::chrono::steady_clock::now();
-  trial.run(kernel, threads);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const auto now = [] {
+    timespec t{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return double(t.tv_sec) + double(t.tv_nsec) * 1e-9;
+  };
+  const std::int64_t rows = trial.rows();
+  double slowest = 0;
+#pragma omp parallel for num_threads(threads) schedule(static, 1) reduction(max : slowest)
+  for (int t = 0; t < threads; ++t) {
+    const double start = now();
+    trial.run(kernel, int(rows * t / threads), int(rows * (t + 1) / threads));
+    slowest = std::max(slowest, now() - start);
+  }
+  return slowest;
 }
 
 struct Timed {

@@ -10,6 +10,8 @@
 
 #include <immintrin.h>
 
+#include "../simd/prefetch.h"
+
 namespace assay::kernels::cpu::avx512_vnni {
 namespace {
 
@@ -33,7 +35,7 @@ struct Unpacked {
 // Formats: unpack(p, blocks) so many blocks from p on, 1 to 8; excess() is what the bytes are too large by.
 
 struct Q4_0 {
-  static constexpr int kBytes = 18;
+  static constexpr int kBytes = 18, kRows = 4;
   static __m512i excess() {  // high nibbles stay where they are, 16 times too large, excess too
     return _mm512_broadcast_i64x4(_mm256_set_m128i(_mm_set1_epi8(char(0x80)), _mm_set1_epi8(8)));
   }
@@ -66,6 +68,7 @@ struct Q4_0 {
 };
 
 struct Signed {  // int8 weights, 128 added by their sign bit
+  static constexpr int kRows = 1;
   static __m512i excess() { return _mm512_set1_epi8(char(0x80)); }
   static __m512 unshift(__m512 scales) { return scales; }
 };
@@ -152,8 +155,7 @@ void some_rows(const Weights& w, const Activations& x, float* y, int row) {
   for (int r = 0; r < kRows; ++r) rows[r] = w.data + std::size_t(row + r) * bytes;
   __m512 sums[kRows];
   for (auto& sum : sums) sum = _mm512_setzero_ps();
-  // The rows that come next: four short streams at a time are more than the hardware foresees.
-  const std::size_t ahead = kRows * bytes;
+  const std::size_t ahead = prefetch_distance(kRows * bytes);
   int b = 0;
   for (; b + 8 <= blocks; b += 8) {
     const Group group = group_of<Format>(values + 32 * b, x.scales + b, 8);
@@ -161,7 +163,7 @@ void some_rows(const Weights& w, const Activations& x, float* y, int row) {
     for (int r = 0; r < kRows; ++r) {
       const std::byte* p = rows[r] + b * Format::kBytes;
       for (int line = 0; line < 8 * Format::kBytes; line += 64)
-        _mm_prefetch(reinterpret_cast<const char*>(p + ahead + line), _MM_HINT_T0);
+        _mm_prefetch(reinterpret_cast<const char*>(p + ahead + line), kRows > 1 ? _MM_HINT_T0 : _MM_HINT_T1);
       sums[r] = add_group<Format>(sums[r], p, group, 8);
     }
   }
@@ -179,7 +181,7 @@ void some_rows(const Weights& w, const Activations& x, float* y, int row) {
 template <class Format>
 void run(const Weights& w, const Activations& x, float* y, int first, int last) {
   int r = first;
-  for (; r + 4 <= last; r += 4) some_rows<Format, 4>(w, x, y, r);
+  for (; r + Format::kRows <= last; r += Format::kRows) some_rows<Format, Format::kRows>(w, x, y, r);
   for (; r < last; ++r) some_rows<Format, 1>(w, x, y, r);
 }
 

@@ -4,7 +4,9 @@
 #include "kernels/spec/gemv.h"
 
 #include <immintrin.h>
+
 #include <cstddef>
+#include "../simd/prefetch.h"
 
 namespace assay::kernels::cpu::avx512_vnni {
 namespace {
@@ -20,15 +22,14 @@ namespace {
   return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_set1_epi16(low)), _mm256_set1_epi16(high), 1);
 }
 
-template <int kRows>
-void some_rows(const Weights& w, const Activations& x, float* y, int row) {
+void one_row(const Weights& w, const Activations& x, float* y, int row) {
   const int blocks = w.cols / 256;
   const auto* values = static_cast<const std::int8_t*>(x.values);
   const auto* matrix = reinterpret_cast<const BlockQ6_K*>(w.data) + std::size_t(row) * std::size_t(blocks);
   const __m512i four_bits = _mm512_set1_epi8(0x0f), two_bits = _mm512_set1_epi8(0x30);
   const __m512i twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
-  __m512 sums[kRows];
-  for (auto& sum : sums) sum = _mm512_setzero_ps();
+  const std::size_t ahead = prefetch_distance(1);
+  __m512 sum = _mm512_setzero_ps();
   for (int b = 0; b < blocks; ++b) {
     __m512i xs[4], start[4];
 #pragma GCC unroll 4
@@ -38,47 +39,39 @@ void some_rows(const Weights& w, const Activations& x, float* y, int row) {
                                   _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(32), xs[k]));
     }
     const __m512 x_scales = _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(_mm256_loadu_ps(x.scales + 8 * b)));
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      const BlockQ6_K& block = matrix[std::size_t(r) * std::size_t(blocks) + std::size_t(b)];
-      const auto* next = reinterpret_cast<const char*>(&block + kRows * blocks);  // the rows that come next
-      for (int line = 0; line < int(sizeof(BlockQ6_K)); line += 64) _mm_prefetch(next + line, _MM_HINT_T0);
-      const __m512 d = _mm512_cvtph_ps(_mm256_set1_epi16(short(block.d)));
-      const __m512i integers = _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block.scales)));
-      const __m512 scales = _mm512_mul_ps(_mm512_cvtepi32_ps(integers), _mm512_mul_ps(d, x_scales));
-      __m512 sum = sums[r];
+    const BlockQ6_K& block = matrix[b];
+    const auto* next = reinterpret_cast<const char*>(&block) + ahead;
+    for (int line = 0; line < int(sizeof(BlockQ6_K)); line += 64) _mm_prefetch(next + line, _MM_HINT_T1);
+    const __m512 d = _mm512_cvtph_ps(_mm256_set1_epi16(short(block.d)));
+    const __m512i integers = _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block.scales)));
+    const __m512 scales = _mm512_mul_ps(_mm512_cvtepi32_ps(integers), _mm512_mul_ps(d, x_scales));
 #pragma GCC unroll 2
-      for (int half = 0; half < 2; ++half) {
-        const __m512i low = _mm512_loadu_si512(block.low + 64 * half);
-        const __m512i high =
-            _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(block.high + 32 * half)));
-        const __m512i q[2] = {
-            // low nibble or (high & two_bits): 0xf8 is a | (b & c)
-            _mm512_ternarylogic_epi32(_mm512_and_si512(low, four_bits), _mm512_sllv_epi16(high, halves(4, 2)), two_bits,
-                                      0xf8),
-            _mm512_ternarylogic_epi32(_mm512_and_si512(_mm512_srli_epi16(low, 4), four_bits),
-                                      _mm512_srlv_epi16(high, halves(0, 2)), two_bits, 0xf8),
-        };
+    for (int half = 0; half < 2; ++half) {
+      const __m512i low = _mm512_loadu_si512(block.low + 64 * half);
+      const __m512i high =
+          _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(block.high + 32 * half)));
+      const __m512i q[2] = {
+          // low nibble or (high & two_bits): 0xf8 is a | (b & c)
+          _mm512_ternarylogic_epi32(_mm512_and_si512(low, four_bits), _mm512_sllv_epi16(high, halves(4, 2)), two_bits,
+                                    0xf8),
+          _mm512_ternarylogic_epi32(_mm512_and_si512(_mm512_srli_epi16(low, 4), four_bits),
+                                    _mm512_srlv_epi16(high, halves(0, 2)), two_bits, 0xf8),
+      };
 #pragma GCC unroll 2
-        for (int i = 0; i < 2; ++i) {
-          const int k = 2 * half + i;
-          const __m512i products = _mm512_dpbusd_epi32(start[k], q[i], xs[k]);
-          sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products), spread(scales, k), sum);
-        }
+      for (int i = 0; i < 2; ++i) {
+        const int k = 2 * half + i;
+        const __m512i products = _mm512_dpbusd_epi32(start[k], q[i], xs[k]);
+        sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products), spread(scales, k), sum);
       }
-      sums[r] = sum;
     }
   }
-#pragma GCC unroll 4
-  for (int r = 0; r < kRows; ++r) y[row + r] = _mm512_reduce_add_ps(sums[r]);
+  y[row] = _mm512_reduce_add_ps(sum);
 }
 
 }  // namespace
 
 void gemv_q6_k_int8(const Weights& w, const Activations& x, float* y, int first, int last) {
-  int r = first;
-  for (; r + 4 <= last; r += 4) some_rows<4>(w, x, y, r);
-  for (; r < last; ++r) some_rows<1>(w, x, y, r);
+  for (int r = first; r < last; ++r) one_row(w, x, y, r);
 }
 
 }  // namespace assay::kernels::cpu::avx512_vnni

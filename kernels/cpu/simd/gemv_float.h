@@ -3,18 +3,21 @@
 #pragma once
 
 #include "kernels/spec/gemv.h"
+#include "prefetch.h"
 #include "values.h"
 
 namespace assay::kernels::cpu {
 namespace {
 
-/// kRows rows at a time share x; two sums a row hide the latency of a fused multiply-add.
+/// kRows rows at a time share x; two sums a row hide the latency of a fused multiply-add. Formats that need no
+/// unpacking take one row: memory is read in one stream, which the hardware foresees.
 template <class V, class W, class X, int kRows>
 void gemv_rows(const Weights& w, const Activations& x, float* y, int row) {
   const std::size_t bytes = W::bytes(w.cols);
   const std::byte* first = w.data + std::size_t(row) * bytes;
   const auto* values = static_cast<const std::byte*>(x.values);
   constexpr int kStep = 2 * V::kLanes;
+  const std::size_t ahead = prefetch_distance(kRows * bytes);
   typename V::F sums[kRows][2];
   for (auto& sum : sums) sum[0] = sum[1] = V::zero();
   int c = 0;
@@ -24,8 +27,7 @@ void gemv_rows(const Weights& w, const Activations& x, float* y, int row) {
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       const std::byte* p = first + std::size_t(r) * bytes;
-      // The rows that come next: several short streams are more than the hardware foresees.
-      __builtin_prefetch(p + kRows * bytes + W::bytes(c));
+      if (kRows > 1) __builtin_prefetch(p + W::bytes(c) + ahead);
       sums[r][0] = V::fma(W::template get<V>(p, c, V::kLanes), x0, sums[r][0]);
       sums[r][1] = V::fma(W::template get<V>(p, c + V::kLanes, V::kLanes), x1, sums[r][1]);
     }
@@ -44,7 +46,8 @@ void gemv_rows(const Weights& w, const Activations& x, float* y, int row) {
 template <class V, class W, class X>
 void gemv_float(const Weights& w, const Activations& x, float* y, int first, int last) {
   int r = first;
-  for (; r + 4 <= last; r += 4) gemv_rows<V, W, X, 4>(w, x, y, r);
+  if constexpr (W::kUnpacked)
+    for (; r + 4 <= last; r += 4) gemv_rows<V, W, X, 4>(w, x, y, r);
   for (; r < last; ++r) gemv_rows<V, W, X, 1>(w, x, y, r);
 }
 

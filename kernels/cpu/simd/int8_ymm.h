@@ -7,6 +7,7 @@
 
 #include "gemm_int8.h"
 #include "kernels/spec/gemv.h"
+#include "prefetch.h"
 #include "ymm.h"
 
 namespace assay::kernels::cpu {
@@ -110,6 +111,7 @@ void gemv_rows_int8(const Weights& w, const Activations& x, float* y, int row) {
   const std::size_t bytes = Format::bytes(w.cols);
   const std::byte* first = w.data + std::size_t(row) * bytes;
   const auto* values = static_cast<const std::int8_t*>(x.values);
+  const std::size_t ahead = prefetch_distance(kRows * bytes);
   __m256 sums[kRows];
   for (auto& sum : sums) sum = _mm256_setzero_ps();
   for (int b = 0; b < w.cols / 32; ++b) {
@@ -123,7 +125,7 @@ void gemv_rows_int8(const Weights& w, const Activations& x, float* y, int row) {
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       const std::byte* p = first + std::size_t(r) * bytes;
-      __builtin_prefetch(p + kRows * bytes + Format::bytes(256) * std::size_t(b) / 8);  // the rows that come next
+      __builtin_prefetch(p + Format::bytes(256) * std::size_t(b) / 8 + ahead);
       const __m256i products = Dot::dot(start, Format::quants(p, b), v);
       sums[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(products), _mm256_mul_ps(Format::scales(p, b), x_scale), sums[r]);
     }

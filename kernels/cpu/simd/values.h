@@ -11,9 +11,10 @@ namespace assay::kernels::cpu {
 namespace {
 
 // A format: bytes(cols) of a row; get<V>(row, c, n) its values c to c + n, n <= kLanes, the rest 0. c is a multiple of
-// kLanes. Blocks are whole: there n is kLanes.
+// kLanes. Blocks are whole: there n is kLanes. kUnpacked: there is work to be done beside reading.
 
 struct ValuesFp32 {
+  static constexpr bool kUnpacked = false;
   static std::size_t bytes(int cols) { return std::size_t(cols) * 4; }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int n) {
@@ -22,6 +23,7 @@ struct ValuesFp32 {
 };
 
 struct ValuesBf16 {
+  static constexpr bool kUnpacked = false;
   static std::size_t bytes(int cols) { return std::size_t(cols) * 2; }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int n) {
@@ -30,6 +32,7 @@ struct ValuesBf16 {
 };
 
 struct ValuesQ8_0 {
+  static constexpr bool kUnpacked = true;
   static std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ8_0); }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int) {
@@ -39,6 +42,7 @@ struct ValuesQ8_0 {
 };
 
 struct ValuesQ4_0 {
+  static constexpr bool kUnpacked = true;
   static std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ4_0); }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int) {
@@ -50,6 +54,7 @@ struct ValuesQ4_0 {
 };
 
 struct ValuesQ6_K {
+  static constexpr bool kUnpacked = true;
   static std::size_t bytes(int cols) { return std::size_t(cols / 256) * sizeof(BlockQ6_K); }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int) {
@@ -65,6 +70,7 @@ struct ValuesQ6_K {
 
 /// Without the tensor's scale, which multiplies the sum.
 struct ValuesI8 {
+  static constexpr bool kUnpacked = true;
   static std::size_t bytes(int cols) { return std::size_t(cols); }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int) {
