@@ -1,0 +1,306 @@
+// Attention on registers of any width (lanes.h): flash attention's blocks of keys, with a running maximum, so that no
+// row of scores is ever whole. Two ways to a block's scores:
+//   many query rows (prefill)  K is turned round once for all of them: a register holds a column of kWidth keys, no
+//   sums
+//                              across lanes are left; V is widened once.
+//   few (decode)               K and V are read once and straight from the cache, registers along the head's lanes; V's
+//                              rows are asked for while K's are worked on.
+#pragma once
+
+#include "kernels/spec/attention.h"
+#include "kernels/spec/operands.h"
+#include "lanes.h"
+
+namespace assay::kernels::cpu {
+namespace {
+
+constexpr int kKeys = 48;       ///< of a block: a multiple of 16, three registers of AVX-512
+constexpr int kManyRows = 12;   ///< from here on turning K round pays
+constexpr int kPairs = kWidth;  ///< accumulators of the register tiles
+constexpr float kNothing = -__builtin_inff();
+
+// A row of K or V, one head's part of it.
+struct KvFp32 {
+  static size_t bytes(int values) { return size_t(values) * 4; }
+  static Lanes lanes(const std::byte* row, int i) { return load(reinterpret_cast<const float*>(row) + i); }
+  static __m128 four(const std::byte* row, int i) { return _mm_loadu_ps(reinterpret_cast<const float*>(row) + i); }
+  static float one(const std::byte* row, int i) { return reinterpret_cast<const float*>(row)[i]; }
+};
+struct KvBf16 {
+  static size_t bytes(int values) { return size_t(values) * 2; }
+  static const uint16_t* bits(const std::byte* row, int i) { return reinterpret_cast<const uint16_t*>(row) + i; }
+  static Lanes lanes(const std::byte* row, int i) { return widen_bf16(bits(row, i)); }
+  static __m128 four(const std::byte* row, int i) {
+    const __m128i half = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bits(row, i)));
+    return _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(half), 16));
+  }
+  static float one(const std::byte* row, int i) {
+    const uint32_t wide = uint32_t{*bits(row, i)} << 16;
+    float value;
+    memcpy(&value, &wide, 4);
+    return value;
+  }
+};
+struct KvQ8_0 {
+  static size_t bytes(int values) { return size_t(values) / 32 * sizeof(BlockQ8_0); }
+  static const BlockQ8_0& block(const std::byte* row, int i) { return reinterpret_cast<const BlockQ8_0*>(row)[i / 32]; }
+  static Lanes lanes(const std::byte* row, int i) {
+    const BlockQ8_0& b = block(row, i);
+    return multiply(all(_cvtsh_ss(b.d)), widen_i8(b.q + i % 32));
+  }
+  static __m128 four(const std::byte* row, int i) {
+    const BlockQ8_0& b = block(row, i);
+    int32_t q;
+    memcpy(&q, b.q + i % 32, 4);
+    return _mm_mul_ps(_mm_set1_ps(_cvtsh_ss(b.d)), _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_cvtsi32_si128(q))));
+  }
+  static float one(const std::byte* row, int i) { return _cvtsh_ss(block(row, i).d) * float(block(row, i).q[i % 32]); }
+};
+
+struct Work {
+  alignas(64) float y[kAttentionRows * kAttentionMaxDim];  ///< sums so far, rows of `padded` lanes
+  alignas(64) float columns[kAttentionMaxDim * kKeys];     ///< K of a block, turned round
+  alignas(64) float v[kKeys * kAttentionMaxDim];           ///< V of a block, widened
+  alignas(64) float scores[kAttentionRows * kKeys];        ///< then weights
+  float largest[kAttentionRows], sum[kAttentionRows], down[kAttentionRows];
+  const float* q[kAttentionRows];
+  int token[kAttentionRows];
+  const std::byte *k_rows[kKeys], *v_rows[kKeys];
+};
+
+/// Scores of R query rows and kPairs / R keys: each pair a register, summed across at the end.
+template <class Kv, int R>
+[[gnu::noinline]] void few_scores(Work& w, int row, int d) {
+  constexpr int kColumns = kPairs / R;
+  for (int key = 0; key < kKeys; key += kColumns) {
+    Lanes pairs[kPairs];
+#pragma GCC unroll 16
+    for (Lanes& pair : pairs) pair = zero();
+    for (int i = 0; i < d; i += kWidth) {
+      Lanes k[kColumns];
+#pragma GCC unroll 16
+      for (int c = 0; c < kColumns; ++c) k[c] = Kv::lanes(w.k_rows[key + c], i);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const Lanes q = load(w.q[row + r] + i);
+#pragma GCC unroll 16
+        for (int c = 0; c < kColumns; ++c) pairs[r * kColumns + c] = fused(q, k[c], pairs[r * kColumns + c]);
+      }
+    }
+    alignas(64) float dots[kPairs];
+    store(dots, sums(pairs));
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) memcpy(w.scores + (row + r) * kKeys + key, dots + r * kColumns, kColumns * 4);
+    const int bytes = int(Kv::bytes(d));
+#pragma GCC unroll 16
+    for (int c = 0; c < kColumns && row == 0; ++c)
+      for (int at = 0; at < bytes; at += 64)
+        _mm_prefetch(reinterpret_cast<const char*>(w.v_rows[key + c] + at), _MM_HINT_T0);
+  }
+}
+
+/// Scores of R query rows and C registers of keys.
+template <int R, int C>
+[[gnu::noinline]] void many_scores(Work& w, int row, int first, int d) {
+  Lanes scores[R][C];
+#pragma GCC unroll 16
+  for (auto& of_row : scores)
+#pragma GCC unroll 16
+    for (Lanes& s : of_row) s = zero();
+  const float* column = w.columns + first;
+  for (int i = 0; i < d; ++i, column += kKeys) {
+    Lanes k[C];
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c) k[c] = load(column + c * kWidth);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const Lanes q = all(w.q[row + r][i]);
+#pragma GCC unroll 16
+      for (int c = 0; c < C; ++c) scores[r][c] = fused(q, k[c], scores[r][c]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c) store(w.scores + (row + r) * kKeys + first + c * kWidth, scores[r][c]);
+}
+
+/// Sums of R rows, lanes [i, i + C kWidth): scaled down, plus this block's weights times V.
+template <class Kv, int R, int C>
+[[gnu::noinline]] void add_values(Work& w, int row, int i, int padded, int keys) {
+  Lanes y[R][C];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c)
+      y[r][c] = multiply(all(w.down[row + r]), load(w.y + (row + r) * padded + i + c * kWidth));
+  for (int key = 0; key < keys; ++key) {
+    Lanes v[C];
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c) v[c] = Kv::lanes(w.v_rows[key], i + c * kWidth);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const Lanes weight = all(w.scores[(row + r) * kKeys + key]);
+#pragma GCC unroll 16
+      for (int c = 0; c < C; ++c) y[r][c] = fused(weight, v[c], y[r][c]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c) store(w.y + (row + r) * padded + i + c * kWidth, y[r][c]);
+}
+
+template <class Kv, int R, int C>
+void add_values_of_rows(Work& w, int row, int& i, int padded, int keys) {
+  for (; i + C * kWidth <= padded; i += C * kWidth) add_values<Kv, R, C>(w, row, i, padded, keys);
+  if constexpr (C > 1) add_values_of_rows<Kv, R, C / 2>(w, row, i, padded, keys);
+}
+
+/// use<R>(row) for rows in tiles of at most kMost, the largest that fit first.
+template <int kMost, class Use>
+void in_tiles(int rows, Use use) {
+  int row = 0;
+  for (; row + kMost <= rows; row += kMost) use.template operator()<kMost>(row);
+  if constexpr (kMost > 4)
+    if (row + 4 <= rows) use.template operator()<4>(row), row += 4;
+  if constexpr (kMost > 2)
+    if (row + 2 <= rows) use.template operator()<2>(row), row += 2;
+  if constexpr (kMost > 1)
+    if (row < rows) use.template operator()<1>(row);
+}
+
+template <class Kv>
+[[gnu::noinline]] void turn_round(Work& w, int d) {
+  int i = 0;
+  for (; i + 4 <= d; i += 4)
+    for (int key = 0; key < kKeys; key += kWidth) {
+      Lanes columns[4];
+      transpose([&](int r) { return Kv::four(w.k_rows[key + r], i); }, columns);
+      for (int c = 0; c < 4; ++c) store(w.columns + (i + c) * kKeys + key, columns[c]);
+    }
+  for (; i < d; ++i)
+    for (int key = 0; key < kKeys; ++key) w.columns[i * kKeys + key] = Kv::one(w.k_rows[key], i);
+}
+
+/// V to fp32, rows of `padded` lanes with zeros behind the head's; from then on v_rows point there.
+template <class Kv>
+[[gnu::noinline]] void widen_values(Work& w, int d, int padded, int keys) {
+  for (int key = 0; key < keys; ++key) {
+    float* to = w.v + key * padded;
+    int i = 0;
+    for (; i + kWidth <= d; i += kWidth) store(to + i, Kv::lanes(w.v_rows[key], i));
+    for (; i < padded; ++i) to[i] = i < d ? Kv::one(w.v_rows[key], i) : 0;
+    w.v_rows[key] = reinterpret_cast<const std::byte*>(to);
+  }
+}
+
+/// A row's scores to weights: what it does not see gets none.
+inline void weigh(const Attention& a, Work& w, int row, int begin, int keys) {
+  float* scores = w.scores + row * kKeys;
+  const int t = w.token[row];
+  const int from = a.from[t] - begin, to = a.to[t] - begin < keys ? a.to[t] - begin : keys;
+  for (int key = 0; key < kKeys; key += kWidth) store(scores + key, multiply(load(scores + key), all(a.scale)));
+  for (int key = 0; key < from && key < kKeys; ++key) scores[key] = kNothing;
+  for (int key = to > 0 ? to : 0; key < kKeys; ++key) scores[key] = kNothing;
+  if (a.mask != nullptr && from < to) {
+    const uint8_t* mask = a.mask + size_t(t) * size_t(a.mask_stride);
+    for (int key = from > 0 ? from : 0; key < to; ++key)
+      if (mask[begin + key - a.mask_first] == 0) scores[key] = kNothing;
+  }
+  Lanes most = load(scores);
+  for (int key = kWidth; key < kKeys; key += kWidth) most = larger(most, load(scores + key));
+  const float before = w.largest[row], here = largest(most), now = here > before ? here : before;
+  if (now == kNothing) {  // nothing seen yet
+    for (int key = 0; key < kKeys; key += kWidth) store(scores + key, zero());
+    w.down[row] = 1;
+    return;
+  }
+  Lanes total = zero();
+  for (int key = 0; key < kKeys; key += kWidth) {
+    const Lanes weights = exponential(subtract(load(scores + key), all(now)));
+    store(scores + key, weights);
+    total = add(total, weights);
+  }
+  const float down = now == before ? 1 : first(exponential(all(before - now)));
+  w.down[row] = down;
+  w.largest[row] = now;
+  w.sum[row] = w.sum[row] * down + sum(total);
+}
+
+/// Query rows [first, first + rows) of a unit.
+template <class Kv>
+[[gnu::noinline]] void attend(const Attention& a, const AttentionUnit& u, int chunks, Work& w, int first, int rows) {
+  const int group = a.heads / a.kv_heads, d = a.head_dim, padded = (d + kWidth - 1) / kWidth * kWidth;
+  const size_t bytes = Kv::bytes(a.kv_heads * d), lane = Kv::bytes(u.kv_head * d);
+  for (int r = 0; r < rows; ++r) {
+    w.token[r] = u.token + (first + r) / group;
+    const int head = u.kv_head * group + (first + r) % group;
+    w.q[r] = a.q + (size_t(w.token[r]) * size_t(a.heads) + size_t(head)) * size_t(d);
+    w.largest[r] = kNothing;
+    w.sum[r] = 0;
+  }
+  for (int i = 0; i < rows * padded; i += kWidth) store(w.y + i, zero());
+
+  const bool many = rows >= kManyRows || d != padded;
+  int slot = u.begin < u.end ? u.begin % a.capacity : 0;
+  for (int begin = u.begin; begin < u.end; begin += kKeys) {
+    const int keys = u.end - begin < kKeys ? u.end - begin : kKeys;
+    for (int key = 0; key < kKeys; ++key) {  // behind the end the last key again, which nobody sees
+      w.k_rows[key] = a.k + size_t(slot) * bytes + lane;
+      w.v_rows[key] = a.v + size_t(slot) * bytes + lane;
+      if (key + 1 < keys || keys == kKeys) slot = slot + 1 == a.capacity ? 0 : slot + 1;
+    }
+    if (many) {
+      turn_round<Kv>(w, d);
+#if defined(__AVX512F__)
+      in_tiles<8>(rows, [&]<int R>(int row) { many_scores<R, 3>(w, row, 0, d); });
+#else
+      for (int key = 0; key < kKeys; key += 3 * kWidth)
+        in_tiles<4>(rows, [&]<int R>(int row) { many_scores<R, 3>(w, row, key, d); });
+#endif
+    } else {
+      in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) { few_scores<Kv, R>(w, row, d); });
+    }
+    for (int r = 0; r < rows; ++r) weigh(a, w, r, begin, keys);
+    if (many) {
+      widen_values<Kv>(w, d, padded, keys);
+      in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) {
+        int i = 0;
+        add_values_of_rows<KvFp32, R, (kPairs / R < 8 ? kPairs / R : 8)>(w, row, i, padded, keys);
+      });
+    } else {
+      in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) {
+        int i = 0;
+        add_values_of_rows<Kv, R, (kPairs / R < 8 ? kPairs / R : 8)>(w, row, i, padded, keys);
+      });
+    }
+  }
+
+  for (int r = 0; r < rows; ++r) {
+    const int head = u.kv_head * group + (first + r) % group;
+    const size_t row = size_t(w.token[r]) * size_t(a.heads) + size_t(head);
+    float* y =
+        chunks > 1 ? a.partial + (row * size_t(chunks) + size_t(u.chunk)) * size_t(d + 2) : a.y + row * size_t(d);
+    const Lanes inverse = all(w.sum[r] > 0 ? 1 / w.sum[r] : 0);
+    each_register(d,
+                  [&](int i, int count) { store_some(y + i, multiply(load(w.y + r * padded + i), inverse), count); });
+    if (chunks > 1) y[d] = w.largest[r], y[d + 1] = w.sum[r];
+  }
+}
+
+template <class Kv>
+void attention(const Attention& a, int first, int last) {
+  Work work;
+  const int chunks = attention_chunks(a), group = a.heads / a.kv_heads;
+  for (int index = first; index < last; ++index) {
+    const AttentionUnit u = attention_unit(a, index);
+    for (int row = 0; row < u.tokens * group; row += kAttentionRows) {
+      const int left = u.tokens * group - row;
+      attend<Kv>(a, u, chunks, work, row, left < kAttentionRows ? left : kAttentionRows);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace assay::kernels::cpu
