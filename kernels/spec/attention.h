@@ -17,7 +17,8 @@
 // Shapes: q, y [tokens, heads * head_dim]; from, to [tokens]; partial [tokens, heads, chunks, head_dim + 2]: the values
 // normed within the chunk, the largest s, and the sum of exp(s - largest); zeros, -infinity and 0 of a chunk that the
 // token sees nothing of. head_dim 1 to 512; heads a multiple of kv_heads.
-// Reads nothing outside its operands, no row of K/V that no token of the unit sees. Arithmetic: fp32 sums, exp to 2
+// Reads nothing outside its operands, and of K/V only rows of positions from the first to the last that the unit's
+// tokens see; those between that none sees are finite. Arithmetic: fp32 sums, exp to 2
 // ULP. Bytes: q, y, and K/V of the positions that are seen once. FLOPs: 4 head_dim for each pair of query head and
 // position. Source: Gemma4TextAttention, Gemma4VisionAttention, eager_attention_forward (transformers 5.22.2).
 #pragma once

@@ -17,7 +17,7 @@ namespace {
 constexpr int kKeys = 48;       ///< of a block: a multiple of 16, three registers of AVX-512
 constexpr int kManyRows = 12;   ///< from here on turning K round pays
 constexpr int kPairs = kWidth;  ///< accumulators of the register tiles
-constexpr float kNothing = -__builtin_inff();
+constexpr float kEverything = __builtin_inff();
 
 // A row of K or V, one head's part of it.
 struct KvFp32 {
@@ -62,7 +62,9 @@ struct Work {
   alignas(64) float columns[kAttentionMaxDim * kKeys];     ///< K of a block, turned round
   alignas(64) float v[kKeys * kAttentionMaxDim];           ///< V of a block, widened
   alignas(64) float scores[kAttentionRows * kKeys];        ///< then weights
-  float largest[kAttentionRows], sum[kAttentionRows], down[kAttentionRows];
+  alignas(64) float sum[kAttentionRows * kWidth];          ///< of weights so far, and
+  alignas(64) float total[kAttentionRows * kWidth];        ///< of a block, in lanes
+  alignas(64) float largest[kAttentionRows], down[kAttentionRows];
   const float* q[kAttentionRows];
   int token[kAttentionRows];
   const std::byte *k_rows[kKeys], *v_rows[kKeys];
@@ -195,37 +197,49 @@ template <class Kv>
   }
 }
 
-/// A row's scores to weights: what it does not see gets none.
+/// A row's scores to weights: what it does not see gets none. Leaves what the sums so far are to be scaled by as the
+/// exponent that it is the exponential of: scale_down() works them out for all rows at once.
 inline void weigh(const Attention& a, Work& w, int row, int begin, int keys) {
+  constexpr int kRegisters = kKeys / kWidth;
   float* scores = w.scores + row * kKeys;
   const int t = w.token[row];
   const int from = a.from[t] - begin, to = a.to[t] - begin < keys ? a.to[t] - begin : keys;
-  for (int key = 0; key < kKeys; key += kWidth) store(scores + key, multiply(load(scores + key), all(a.scale)));
-  for (int key = 0; key < from && key < kKeys; ++key) scores[key] = kNothing;
-  for (int key = to > 0 ? to : 0; key < kKeys; ++key) scores[key] = kNothing;
   if (a.mask != nullptr && from < to) {
     const uint8_t* mask = a.mask + size_t(t) * size_t(a.mask_stride);
     for (int key = from > 0 ? from : 0; key < to; ++key)
-      if (mask[begin + key - a.mask_first] == 0) scores[key] = kNothing;
+      if (mask[begin + key - a.mask_first] == 0) scores[key] = -kEverything;
   }
-  Lanes most = load(scores);
-  for (int key = kWidth; key < kKeys; key += kWidth) most = larger(most, load(scores + key));
-  const float before = w.largest[row], here = largest(most), now = here > before ? here : before;
-  if (now == kNothing) {  // nothing seen yet
-    for (int key = 0; key < kKeys; key += kWidth) store(scores + key, zero());
-    w.down[row] = 1;
-    return;
+  Lanes s[kRegisters];
+#pragma GCC unroll 8
+  for (int i = 0; i < kRegisters; ++i) s[i] = multiply(load(scores + i * kWidth), all(a.scale));
+  if (from > 0 || to < kKeys) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kRegisters; ++i) s[i] = keep_between(s[i], from - i * kWidth, to - i * kWidth, -kEverything);
   }
+  Lanes most = s[0];
+#pragma GCC unroll 8
+  for (int i = 1; i < kRegisters; ++i) most = larger(most, s[i]);
+  const float before = w.largest[row];
+  const float now = _mm_cvtss_f32(_mm_max_ss(_mm_set_ss(largest(most)), _mm_set_ss(before)));
+  w.largest[row] = now;
+  w.down[row] = now == -kEverything ? 0 : before - now;
+  const Lanes top = all(now == -kEverything ? 0 : now);  // nothing seen yet: weights of exp(-infinity)
   Lanes total = zero();
-  for (int key = 0; key < kKeys; key += kWidth) {
-    const Lanes weights = exponential(subtract(load(scores + key), all(now)));
-    store(scores + key, weights);
+#pragma GCC unroll 8
+  for (int i = 0; i < kRegisters; ++i) {
+    const Lanes weights = exponential(subtract(s[i], top));
+    store(scores + i * kWidth, weights);
     total = add(total, weights);
   }
-  const float down = now == before ? 1 : first(exponential(all(before - now)));
-  w.down[row] = down;
-  w.largest[row] = now;
-  w.sum[row] = w.sum[row] * down + sum(total);
+  store(w.total + row * kWidth, total);
+}
+
+inline void scale_down(Work& w, int rows) {
+  for (int r = 0; r < rows; r += kWidth) store(w.down + r, exponential(load(w.down + r)));
+  for (int r = 0; r < rows; ++r) {
+    float* sum = w.sum + r * kWidth;
+    store(sum, fused(load(sum), all(w.down[r]), load(w.total + r * kWidth)));
+  }
 }
 
 /// Query rows [first, first + rows) of a unit.
@@ -237,8 +251,8 @@ template <class Kv>
     w.token[r] = u.token + (first + r) / group;
     const int head = u.kv_head * group + (first + r) % group;
     w.q[r] = a.q + (size_t(w.token[r]) * size_t(a.heads) + size_t(head)) * size_t(d);
-    w.largest[r] = kNothing;
-    w.sum[r] = 0;
+    w.largest[r] = -kEverything;
+    store(w.sum + r * kWidth, zero());
   }
   for (int i = 0; i < rows * padded; i += kWidth) store(w.y + i, zero());
 
@@ -263,6 +277,7 @@ template <class Kv>
       in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) { few_scores<Kv, R>(w, row, d); });
     }
     for (int r = 0; r < rows; ++r) weigh(a, w, r, begin, keys);
+    scale_down(w, rows);
     if (many) {
       widen_values<Kv>(w, d, padded, keys);
       in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) {
@@ -282,10 +297,11 @@ template <class Kv>
     const size_t row = size_t(w.token[r]) * size_t(a.heads) + size_t(head);
     float* y =
         chunks > 1 ? a.partial + (row * size_t(chunks) + size_t(u.chunk)) * size_t(d + 2) : a.y + row * size_t(d);
-    const Lanes inverse = all(w.sum[r] > 0 ? 1 / w.sum[r] : 0);
+    const float total = sum(load(w.sum + r * kWidth));
+    const Lanes inverse = all(total > 0 ? 1 / total : 0);
     each_register(d,
                   [&](int i, int count) { store_some(y + i, multiply(load(w.y + r * padded + i), inverse), count); });
-    if (chunks > 1) y[d] = w.largest[r], y[d + 1] = w.sum[r];
+    if (chunks > 1) y[d] = w.largest[r], y[d + 1] = total;
   }
 }
 

@@ -37,6 +37,13 @@ inline float largest(Lanes x) { return _mm512_reduce_max_ps(x); }
 inline Lanes choose_small(Lanes x, float bound, Lanes a, Lanes b) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(x), all(bound), _CMP_LT_OQ), a, b);
 }
+/// Lane i where from <= i < to, else `rest`.
+inline Lanes keep_between(Lanes x, int from, int to, float rest) {
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const Keep kept =
+      _mm512_cmpge_epi32_mask(lane, _mm512_set1_epi32(from)) & _mm512_cmplt_epi32_mask(lane, _mm512_set1_epi32(to));
+  return _mm512_mask_mov_ps(all(rest), kept, x);
+}
 inline Lanes nearest(Lanes x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 inline Lanes times_power(Lanes x, Lanes n) { return _mm512_scalef_ps(x, n); }  ///< x 2^n
 inline Lanes widen_bf16(const uint16_t* p) {
@@ -111,6 +118,13 @@ inline float largest(Lanes x) {
 inline Lanes choose_small(Lanes x, float bound, Lanes a, Lanes b) {
   const Lanes magnitude = _mm256_andnot_ps(all(-0.0F), x);
   return _mm256_blendv_ps(a, b, _mm256_cmp_ps(magnitude, all(bound), _CMP_LT_OQ));
+}
+/// Lane i where from <= i < to, else `rest`.
+inline Lanes keep_between(Lanes x, int from, int to, float rest) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i before = _mm256_cmpgt_epi32(_mm256_set1_epi32(from), lane);
+  const __m256i kept = _mm256_andnot_si256(before, _mm256_cmpgt_epi32(_mm256_set1_epi32(to), lane));
+  return _mm256_blendv_ps(all(rest), x, _mm256_castsi256_ps(kept));
 }
 inline Lanes nearest(Lanes x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 /// x 2^n, in two steps, so that neither overflows alone; |n| <= 252.
