@@ -10,9 +10,9 @@
 //   y[t, h] = sum over j of softmax(s)[j] * v[b - past + j, h], v zero outside the clip
 // A query that sees nothing has the mean of v over its context, as softmax of equals gives.
 // Shapes: q, k, v, y [frames, heads * head_dim], one clip; relative [positions, heads * head_dim]; real [frames] or
-// nullptr for all. y overlaps nothing. context <= 256. first and last are frames. Writes y[first, last) only, reads
-// nothing outside its operands. Arithmetic: fp32. Bytes: all operands once. FLOPs: 6 head_dim context for each frame
-// and head. Source: Gemma4AudioAttention (transformers 5.22.2).
+// nullptr for all. y overlaps nothing. positions <= context + 1, context <= 256. first and last are frames. Writes
+// y[first, last) only, reads nothing outside its operands. Arithmetic: fp32. Bytes: all operands once. FLOPs: 6
+// head_dim context for each frame and head. Source: Gemma4AudioAttention (transformers 5.22.2).
 #pragma once
 
 #include <cstdint>
