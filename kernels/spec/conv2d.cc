@@ -16,6 +16,7 @@ std::unique_ptr<Trial> trial(Format, Acts, const Shape& s, std::uint64_t seed) {
   std::vector<float> x = random_floats(std::size_t(frames) * std::size_t(bins) * std::size_t(channels), 2, seed);
   const std::vector<float> w = random_floats(9 * std::size_t(channels) * std::size_t(out_channels), 1, seed + 1);
   std::vector<std::uint8_t> real;
+  real.reserve(std::size_t(frames));
   for (int t = 0; t < frames; ++t) real.push_back(masked && t % 5 == 4 ? 0 : std::uint8_t(1 + t % 255));
   const std::size_t frame_values = std::size_t(bins) * std::size_t(channels);
   for (std::size_t i = 0; i < x.size(); ++i)  // what is masked must not even be multiplied
@@ -85,7 +86,8 @@ const OpInfo& info_of(spec::conv2d) {
           },
       .cost =
           [](Format, Acts, const Shape& s) {
-            const double in = double(s[0]) * s[1] * s[2], out = double((s[0] + 1) / 2) * ((s[1] + 1) / 2) * s[3];
+            const int out_frames = (s[0] + 1) / 2, out_bins = (s[1] + 1) / 2;
+            const double in = double(s[0]) * s[1] * s[2], out = double(out_frames) * out_bins * s[3];
             return Cost{.bytes = 4 * (in + out + 9.0 * s[2] * s[3]) + s[0], .flops = 18.0 * s[2] * out};
           },
       .trial = trial,

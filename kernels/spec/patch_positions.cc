@@ -17,6 +17,7 @@ std::unique_ptr<Trial> trial(Format, Acts, const Shape& s, std::uint64_t seed) {
   const std::vector<float> tables = random_floats(2 * std::size_t(positions) * width, 1, seed + 1);
   const std::size_t second = by_turns ? width : std::size_t(positions) * width;
   std::vector<std::int64_t> ids;
+  ids.reserve(2 * std::size_t(rows));
   for (int i = 0; i < 2 * rows; ++i)
     ids.push_back(i % 7 == 5 ? -1 : std::int64_t(random_bits(seed + 2, std::uint64_t(i)) % std::uint64_t(positions)));
   ExactOutput output{.row_bytes = width * 4, .expected = std::vector<std::byte>(x.size() * 4)};

@@ -39,6 +39,7 @@ std::unique_ptr<Trial> trial(Format, Acts, const Shape& s, std::uint64_t seed) {
   std::vector<float> v = random_floats(std::size_t(frames) * row, 1, seed + 2);
   for (float& value : v) value += 0.5F;
   std::vector<std::uint8_t> real;
+  real.reserve(std::size_t(frames));
   // Padding at the end, more of it than a context is long in long clips, and a hole.
   for (int t = 0; t < frames; ++t)
     real.push_back(masked && ((t >= (frames + 1) / 2 && t > 2) || t == 1) ? 0 : std::uint8_t(1 + t % 255));

@@ -83,7 +83,7 @@ inline void attend(const RelAttention& a, int t, int head, RelWork& w) {
 }
 
 inline void rel_attend(const RelAttention& a, int first, int last) {
-  RelWork work;
+  RelWork work = {};
   for (int t = first; t < last; ++t)
     for (int head = 0; head < a.heads; ++head) attend(a, t, head, work);
 }
