@@ -22,7 +22,7 @@ struct GenerationConfig {
   std::vector<std::int64_t> suppress_ids;  ///< never chosen, greedy or not
   std::optional<std::int64_t> bos_id, pad_id;
   std::optional<int> max_new_tokens;
-  std::optional<int> max_length;  ///< prompt and answer; max_new_tokens goes before it
+  std::optional<int> max_length;        ///< prompt and answer; max_new_tokens goes before it
   std::optional<int> assistant_tokens;  ///< a drafter's: what it proposes a round (num_assistant_tokens)
   /// Keys whose values would change what transformers generates and which nothing here does (a repetition penalty...).
   std::vector<std::string> unapplied;
