@@ -23,8 +23,8 @@ std::string_view name(Acts acts);
 std::optional<Format> parse_format(std::string_view name);
 std::optional<Acts> parse_acts(std::string_view name);
 
-/// Values of one block, which a row has a whole number of; 1 for fp32 and bf16. i8 has no blocks; 32 is what its kernels
-/// take at a time.
+/// Values of one block, which a row has a whole number of; 1 for fp32 and bf16. i8 has no blocks; 32 is what its
+/// kernels take at a time.
 int block_values(Format format);
 /// Bytes of a row of `cols` values. cols is a multiple of block_values(format).
 std::size_t row_bytes(Format format, int cols);
