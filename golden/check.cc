@@ -96,6 +96,13 @@ Result<void> check_belongs(const GoldenInfo& info, const fs::path& checkpoint) {
       {Failure::bad_input, checkpoint.string(), "sha256", info.checkpoint_sha256 + ", as the golden has it", hash});
 }
 
+Result<void> check_belongs(const GoldenInfo& info, const SyntheticModel& model) {
+  const std::string digest = model.digest(std::uint64_t(info.seed));
+  if (digest == info.checkpoint_sha256) return {};
+  return fail(
+      {Failure::bad_input, "synthetic model", "definition", info.checkpoint_sha256 + ", as the golden has it", digest});
+}
+
 Result<Target> open_target(const fs::path& data, const GoldenInfo& info, const Plan& drafter) {
   if (info.target.empty() || info.target.find('/') != std::string::npos)
     return fail({Failure::bad_input, data.string(), "@target", "the name of a drafter's target", info.target});
@@ -111,6 +118,31 @@ Result<Target> open_target(const fs::path& data, const GoldenInfo& info, const P
   return Target{std::move(checkpoint), *plan};
 }
 
+namespace {
+
+/// Of full size: what can be said without its gigabytes of weights, which nobody drew for it.
+std::vector<Finding> check_synthetic(const Golden& golden, const SyntheticName& name) {
+  const GoldenInfo& info = golden.info();
+  const auto model = synthetic_model(name);
+  if (!model) return {{model.error().where, model.error().message()}};
+  std::vector<Finding> findings = check_plan(info, model->plan);
+  const auto add = [&](std::vector<Finding> more) {
+    std::move(more.begin(), more.end(), std::back_inserter(findings));
+  };
+  if (const auto belongs = check_belongs(info, *model); !belongs)
+    add({{"/@checkpoint_sha256", belongs.error().message()}});
+  if (info.dtype != "float32") add({{"/@dtype", "is " + info.dtype + ", not float32"}});
+  if (info.layers.size() != model->plan.layers.size() || info.vocab != model->plan.vocab) return findings;
+  for (const std::string& one : info.cases) {
+    const auto loaded = golden.load(one);
+    add(loaded ? check_case(model->plan, *loaded, false)
+               : std::vector<Finding>{{loaded.error().where, loaded.error().message()}});
+  }
+  return findings;
+}
+
+}  // namespace
+
 std::vector<Finding> check_golden(const fs::path& data, const GoldenEntry& entry) {
   std::vector<Finding> findings;
   const auto add = [&](std::vector<Finding> more) {
@@ -123,6 +155,10 @@ std::vector<Finding> check_golden(const fs::path& data, const GoldenEntry& entry
   }
   const auto golden = Golden::open(entry.file);
   if (!golden) unread(golden.error());
+  if (entry.synthetic) {
+    if (golden) add(check_synthetic(*golden, *entry.synthetic));
+    return findings;
+  }
   const auto checkpoint = open_checkpoint(entry);
   if (!checkpoint) unread(checkpoint.error());
   if (!golden || !checkpoint) return findings;

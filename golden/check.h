@@ -23,6 +23,8 @@ std::vector<Finding> check_golden(const std::filesystem::path& data, const Golde
 
 /// That a golden was made from this checkpoint directory. Errors: io; bad_input, where its hash is another.
 Result<void> check_belongs(const GoldenInfo& info, const std::filesystem::path& checkpoint);
+/// The same of a synthetic one: that its definition, by the golden's seed, has the golden's digest. Draws nothing.
+Result<void> check_belongs(const GoldenInfo& info, const SyntheticModel& model);
 
 /// A drafter's plan with the layers of the target that its golden names, whose checkpoint must be the one it was made
 /// with. Errors: as Checkpoint::open; bad_input (another hash, a target that does not fit).

@@ -50,18 +50,23 @@ Result<std::map<std::string, std::string>> read_manifest(const fs::path& data) {
   return manifest;
 }
 
-Result<GoldenEntry> of_packed_weights(const fs::path& data, const std::string& name) {
+Result<GoldenEntry> of_other_weights(const fs::path& data, const std::string& name) {
   const std::string where = (data / name / kWeights).string();
   ASSAY_TRY(text, read_file(where, kMaxManifest));
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
   const auto word = [&](const char* key) {
     return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "";
   };
+  if (const std::string synthetic = word("synthetic"); !synthetic.empty()) {
+    auto named = SyntheticName::parse(synthetic);
+    if (!named) return fail({Failure::bad_input, where, "synthetic", named.error().expected, synthetic});
+    return GoldenEntry{name, data / name / kFile, {}, {}, *named};
+  }
   const std::string of = word("of");
   if (!is_plain(of) || of.find('/') != std::string::npos)
     return fail({Failure::bad_input, where, "of", "the name of a golden", of});
   ASSAY_TRY(weights, weights_named(word("weights"), where));
-  return GoldenEntry{name, data / name / kFile, data / of / "checkpoint", weights};
+  return GoldenEntry{name, data / name / kFile, data / of / "checkpoint", weights, {}};
 }
 
 /// Paths of all files below `folder`, relative to `data`, sorted.
@@ -77,7 +82,8 @@ Result<std::set<std::string>> files_below(const fs::path& data, const fs::path& 
 
 }  // namespace
 
-Result<Checkpoint> open_checkpoint(const GoldenEntry& entry) {
+Result<Checkpoint> open_checkpoint(const GoldenEntry& entry, const fs::path& cache) {
+  if (entry.synthetic) return synthetic_checkpoint(*entry.synthetic, {.cache = cache});
   ASSAY_TRY(checkpoint, Checkpoint::open(entry.checkpoint));
   if (entry.weights) ASSAY_CHECK(quantise(checkpoint, *entry.weights));
   return checkpoint;
@@ -96,7 +102,7 @@ Result<std::vector<GoldenEntry>> list_goldens(const fs::path& data) {
   goldens.reserve(names.size());
   for (const std::string& name : names) {
     if (fs::exists(data / name / kWeights, error)) {
-      ASSAY_TRY(entry, of_packed_weights(data, name));
+      ASSAY_TRY(entry, of_other_weights(data, name));
       goldens.push_back(std::move(entry));
       continue;
     }
@@ -106,6 +112,23 @@ Result<std::vector<GoldenEntry>> list_goldens(const fs::path& data) {
     goldens.push_back({name, data / name / kFile, holds ? data / name : beside});
   }
   return goldens;
+}
+
+Result<std::vector<std::string>> synthetic_goldens(std::span<const GoldenEntry> entries, std::string_view text) {
+  ASSAY_TRY(asked, SyntheticName::parse(text));
+  const bool any_format = text == asked.variant;
+  std::vector<std::string> names;
+  std::string known;
+  for (const GoldenEntry& entry : entries) {
+    if (!entry.synthetic) continue;
+    known += (known.empty() ? "" : ", ") + entry.synthetic->text();
+    if (entry.synthetic->variant == asked.variant && (any_format || entry.synthetic->format == asked.format))
+      names.push_back(entry.name);
+  }
+  if (names.empty())
+    return fail({Failure::bad_input, "synthetic model", std::string(text),
+                 known.empty() ? "a golden of full size" : "one that there is a golden of: " + known, "none"});
+  return names;
 }
 
 Result<void> check_manifest(const fs::path& data, std::string_view golden) {

@@ -16,6 +16,7 @@
 #include "engine/taps.h"
 #include "golden/rows.h"
 #include "model/checkpoint.h"
+#include "model/synthetic.h"
 #include "model/tensor.h"
 
 namespace assay {
@@ -105,18 +106,25 @@ SoftTokens soft_tokens(const GoldenInfo& info);
 
 /// A golden in the repository: golden/data/NAME/{checkpoint/, golden.h5}.
 /// One of packed weights holds weights.json, {"of": NAME, "weights": "q8_0"}: its checkpoint is another golden's,
-/// packed as it is opened.
+/// packed as it is opened. One of full size holds {"synthetic": "e2b:q4_0:text"}: its checkpoint is computed, and takes
+/// gigabytes, so that it is judged by only where it is asked for.
 struct GoldenEntry {
   std::string name;
-  std::filesystem::path file, checkpoint;
-  std::optional<Dtype> weights = {};  ///< q8_0 or q4_0
+  std::filesystem::path file, checkpoint;  ///< no checkpoint where it is synthetic
+  std::optional<Dtype> weights = {};       ///< q8_0 or q4_0
+  std::optional<SyntheticName> synthetic = {};
 };
 
-/// The checkpoint that a golden was made of, packed where it is one of packed weights. Errors: as Checkpoint::open.
-Result<Checkpoint> open_checkpoint(const GoldenEntry& entry);
+/// The checkpoint that a golden was made of, packed where it is one of packed weights.
+/// @param cache  of synthetic ones, as SyntheticOptions has it
+/// Errors: as Checkpoint::open and synthetic_checkpoint.
+Result<Checkpoint> open_checkpoint(const GoldenEntry& entry, const std::filesystem::path& cache = {});
 
 /// Every golden below `data` (a folder with MANIFEST.json), sorted by name. Errors: io, bad_input.
 Result<std::vector<GoldenEntry>> list_goldens(const std::filesystem::path& data);
+/// Those of full size that `text` names: `e2b` in whatever format, `e2b:q4_0` in that one.
+/// Errors: bad_input (no such model; none of it, naming those that there are).
+Result<std::vector<std::string>> synthetic_goldens(std::span<const GoldenEntry> entries, std::string_view text);
 /// Files of one golden, or of all, hashed against the manifest. Errors: bad_input (naming the first that differs).
 Result<void> check_manifest(const std::filesystem::path& data, std::string_view golden = {});
 

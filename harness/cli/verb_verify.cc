@@ -22,6 +22,7 @@
 #include "harness/frontend/verify.h"
 #include "harness/verify/require.h"
 #include "harness/verify/verify.h"
+#include "model/synthetic.h"
 #include "reports/json.h"
 #include "reports/junit.h"
 #include "reports/markdown.h"
@@ -30,13 +31,16 @@
 namespace assay {
 namespace {
 
+constexpr double kTimeout = 300, kSyntheticTimeout = 7200;  // seconds for a case
+
 struct Options {
   Selection selection;
   std::string json, junit, markdown;
   std::vector<std::string> require;
-  bool list = false, strict = false, verbose = false;
-  int children = 0;
-  double timeout = 300;
+  std::string synthetic;
+  bool list = false, strict = false, verbose = false, keep_synthetic = false;
+  std::optional<int> children;
+  std::optional<double> timeout;
 };
 
 bool wants_color() {
@@ -104,7 +108,20 @@ Result<std::string> listing(const std::vector<const Engine*>& engines, const std
   return lines;
 }
 
-Result<int> verify_verb(const Options& options) {
+/// --synthetic as the goldens that it names. One path, where none is asked for: an oracle takes a minute for each call.
+Result<void> select_synthetic(Options& options) {
+  ASSAY_TRY(entries, list_goldens(data_folder()));
+  ASSAY_TRY(goldens, synthetic_goldens(entries, options.synthetic));
+  options.selection.goldens = std::move(goldens);
+  if (options.selection.paths.empty()) options.selection.paths = {Path{Path::prefill, 0}.name()};
+  if (!options.children) options.children = 1;  // engines one after another: each may bring a copy of the weights
+  if (!options.timeout) options.timeout = kSyntheticTimeout;
+  if (options.keep_synthetic) options.selection.cache = default_cache();
+  return {};
+}
+
+Result<int> verify_verb(Options options) {
+  if (!options.synthetic.empty()) ASSAY_CHECK(select_synthetic(options));
   const Split split = split_front_end(options.selection);
   ASSAY_CHECK(split.rest.check_paths());
   for (const std::string& text : options.require) ASSAY_CHECK(parse_requirement(text));
@@ -113,7 +130,7 @@ Result<int> verify_verb(const Options& options) {
   ASSAY_TRY(front_end_golden, open_front_end(split));
   std::vector<Subject> subjects;
   if (split.engines) {
-    ASSAY_TRY(opened, open_goldens(data_folder(), split.rest));
+    ASSAY_TRY(opened, open_goldens(data_folder(), split.rest, !options.list));
     subjects = std::move(opened);
   }
   if (options.list) {
@@ -125,8 +142,8 @@ Result<int> verify_verb(const Options& options) {
 
   const Progress progress("cases");
   VerifyOptions how{.selection = split.rest,
-                    .children = options.children,
-                    .timeout = std::chrono::duration<double>(options.timeout),
+                    .children = options.children.value_or(0),
+                    .timeout = std::chrono::duration<double>(options.timeout.value_or(kTimeout)),
                     .progress = [&](std::size_t done, std::size_t all) { progress.show(done, all); }};
   auto results = verify(engines, subjects, how);
   if (results && front_end_golden) {
@@ -159,6 +176,13 @@ void add_verify(CLI::App& app, int& exit) {
   verb->add_option("--model", options->selection.model,
                    "Checkpoint directory of a golden of your own; --golden is then its file")
       ->needs(golden);
+  verb->add_option("--synthetic", options->synthetic,
+                   "Instead of the goldens of small models: one at its published size with computed weights, e2b or "
+                   "e2b:q4_0; on the path prefill alone unless --path asks for others. It takes gigabytes and minutes")
+      ->excludes(golden);
+  verb->add_flag("--keep-synthetic", options->keep_synthetic,
+                 "Keep it in $XDG_CACHE_HOME/assay, so that the next start maps it")
+      ->needs("--synthetic");
   verb->add_option("--filter", options->selection.filter,
                    "Only what contains this, or matches it as a glob, in GOLDEN/CASE/PATH/TAP");
   verb->add_option("--path", options->selection.paths,
@@ -176,7 +200,7 @@ void add_verify(CLI::App& app, int& exit) {
   verb->add_flag("-v,--verbose", options->verbose, "A line for every path of every case");
   verb->add_option("-j,--jobs", options->children, "Processes at once; 0: as many as cores")
       ->check(CLI::Range(0, 1024));
-  verb->add_option("--timeout", options->timeout, "Seconds for one case on one engine")
+  verb->add_option("--timeout", options->timeout, "Seconds for one case on one engine; 300, with --synthetic 7200")
       ->check(CLI::Range(0.001, 86400.0));
   verb->footer("Example: assay verify --engine reference --golden e2b-tails --path decode -v");
   verb->callback([options, &exit] {

@@ -1,6 +1,7 @@
 // Which goldens, cases, paths and taps a run of verify takes. Not here: running them.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,7 @@ struct Selection {
   std::vector<std::string> paths;  ///< `prefill`; `chunked` for every size that verify uses; `chunked:5`; empty = all
   std::string filter;
   std::string model;  ///< the checkpoint of a golden outside the repository; then `goldens` is that one file
+  std::filesystem::path cache = {};  ///< where synthetic checkpoints are kept; empty: nowhere
 
   bool has_engine(std::string_view name) const;
   bool has_golden(std::string_view name) const;

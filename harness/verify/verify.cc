@@ -150,7 +150,22 @@ Result<Subject> open_foreign(const std::string& file, const std::string& model) 
 
 }  // namespace
 
-Result<std::vector<Subject>> open_goldens(const std::filesystem::path& data, const Selection& selection) {
+namespace {
+
+/// The definition is compared before a byte is drawn.
+Result<Checkpoint> open_synthetic(const GoldenEntry& entry, const GoldenInfo& info, const std::filesystem::path& cache,
+                                  bool weights) {
+  ASSAY_TRY(model, synthetic_model(*entry.synthetic));
+  ASSAY_CHECK(check_belongs(info, model));
+  if (weights) return open_checkpoint(entry, cache);
+  Checkpoint checkpoint;
+  checkpoint.plan = std::move(model.plan);
+  return checkpoint;
+}
+
+}  // namespace
+
+Result<std::vector<Subject>> open_goldens(const std::filesystem::path& data, const Selection& selection, bool weights) {
   if (!selection.model.empty()) {
     if (selection.goldens.size() != 1)
       return fail({Failure::bad_input, "--model", "", "one --golden FILE.h5 beside it",
@@ -166,11 +181,12 @@ Result<std::vector<Subject>> open_goldens(const std::filesystem::path& data, con
       return fail({Failure::bad_input, data.string(), "", "a golden called " + name, "none"});
   std::vector<Subject> subjects;
   for (const GoldenEntry& entry : entries) {
-    if (!selection.has_golden(entry.name)) continue;
+    if (!selection.has_golden(entry.name) || (entry.synthetic && selection.goldens.empty())) continue;
     ASSAY_CHECK(check_manifest(data, entry.name));
     ASSAY_TRY(golden, Golden::open(entry.file));
-    ASSAY_TRY(checkpoint, open_checkpoint(entry));
     const GoldenInfo info = golden.info();
+    ASSAY_TRY(checkpoint,
+              entry.synthetic ? open_synthetic(entry, info, selection.cache, weights) : open_checkpoint(entry));
     std::optional<Checkpoint> target;
     if (!info.target.empty()) {
       ASSAY_TRY(opened, open_target(data, info, checkpoint.plan));

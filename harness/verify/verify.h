@@ -33,8 +33,11 @@ struct Subject {
 
 /// The selected goldens below `data`: hashed against the manifest, then opened, with their checkpoints. With
 /// `selection.model`, the one file that is selected: read in child processes, and held to that checkpoint's hash and
-/// plan. Errors: io, bad_input, unsupported; bad_input too for a golden that was selected and does not exist.
-Result<std::vector<Subject>> open_goldens(const std::filesystem::path& data, const Selection& selection);
+/// plan. Goldens of full size are taken only by name. Errors: io, bad_input, unsupported; bad_input too for a golden
+/// that was selected and does not exist.
+/// @param weights  false: of those of full size the plan alone, which is what plan_of needs
+Result<std::vector<Subject>> open_goldens(const std::filesystem::path& data, const Selection& selection,
+                                          bool weights = true);
 
 struct VerifyOptions {
   Selection selection;

@@ -55,6 +55,9 @@ TEST_F(Cli, BadOptionsExitWith2AndSaySo) {
                                                         {"verify --timeout -1", "--timeout"},
                                                         {"verify --timeout soon", "--timeout"},
                                                         {"verify -j many", "jobs"},
+                                                        {"verify --synthetic e3b", "e3b"},
+                                                        {"verify --synthetic e2b --golden seed", "--golden"},
+                                                        {"verify --keep-synthetic", "--synthetic"},
                                                         {"verify --require reference", "--require"},
                                                         {"verify --json", "--json"}}) {
     const Ran ran = assay(arguments);
@@ -71,6 +74,17 @@ TEST_F(Cli, ListsWhatWouldRunAndRunsNothing) {
               AllOf(HasSubstr("reference e2b-tails/short/prefill\n"), HasSubstr("reference e2b-tails/short/decode\n")));
   EXPECT_THAT(ran.out, Not(HasSubstr("passed")));
   EXPECT_EQ(assay("verify --filter no-such-case --list").code, 3);
+}
+
+TEST_F(Cli, FullSizeIsRunOnlyWhereItIsAskedFor) {
+  EXPECT_THAT(assay("verify --list").out, Not(HasSubstr("synthetic")));
+  const Ran one = assay("verify --engine reference --synthetic e2b --list");
+  EXPECT_EQ(one.code, 0) << one.err;
+  EXPECT_EQ(one.out, "reference synthetic-e2b-q4_0/short/prefill\n");
+  EXPECT_THAT(assay("verify --engine reference --golden synthetic-e2b-q4_0 --list").out,
+              HasSubstr("synthetic-e2b-q4_0/short/decode\n"));
+  EXPECT_THAT(assay("verify --synthetic e2b:q4_0 --path decode --list").out, HasSubstr("short/decode\n"));
+  EXPECT_THAT(assay("verify --synthetic e4b").err, HasSubstr("e4b: expected one that there is a golden of: e2b:q4_0"));
 }
 
 TEST_F(Cli, ACaseIsVerified) {

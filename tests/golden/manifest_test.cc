@@ -53,6 +53,28 @@ TEST_F(Manifest, PackedWeightsAreAnothersCheckpoint) {
   }
 }
 
+TEST_F(Manifest, OfFullSizeIsAName) {
+  put(folder_ / "b/weights.json", R"({"synthetic": "e2b:q4_0:text"})");
+  const std::vector<GoldenEntry> goldens = list_goldens(folder_.path()).value();
+  ASSERT_TRUE(goldens[1].synthetic);
+  EXPECT_EQ(goldens[1].synthetic->text(), "e2b:q4_0:text");
+  EXPECT_FALSE(goldens[0].synthetic);
+  const auto named = [&](std::string_view text) {
+    const auto found = synthetic_goldens(goldens, text);
+    return found ? *found : std::vector<std::string>{found.error().message()};
+  };
+  for (const char* text : {"e2b", "e2b:q4_0", "e2b:q4_0:text"}) EXPECT_THAT(named(text), testing::ElementsAre("b"));
+  for (const char* text : {"e4b", "e2b:bf16"})
+    EXPECT_THAT(named(text), testing::ElementsAre(HasSubstr("one that there is a golden of: e2b:q4_0:text")));
+  EXPECT_THAT(named("e3b"), testing::ElementsAre(HasSubstr("expected one of e2b, e4b")));
+  for (const char* wrong : {R"({"synthetic": "e9b"})", R"({"synthetic": 1})", R"({"synthetic": ""})"}) {
+    put(folder_ / "b/weights.json", wrong);
+    const auto listed = list_goldens(folder_.path());
+    ASSERT_FALSE(listed) << wrong;
+    EXPECT_THAT(listed.error().message(), HasSubstr("b/weights.json")) << wrong;
+  }
+}
+
 TEST_F(Manifest, NamesTheFileThatDiffers) {
   put(folder_ / "a/golden.h5", "other contents");
   EXPECT_THAT(error_of(), HasSubstr("a/golden.h5: sha256: expected"));

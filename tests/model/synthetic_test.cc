@@ -4,8 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <cstring>
 #include <map>
+#include <optional>
+#include <thread>
+
+#include <sys/resource.h>
 
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
@@ -117,6 +122,21 @@ TEST(Synthetic, NamesAreReadAndWritten) {
   EXPECT_THAT(message_of(SyntheticName::parse("e3b")), HasSubstr("expected one of e2b, e4b, 12b, 26b-a4b, 31b"));
 }
 
+TEST(Synthetic, TheDigestIsOfAllThatDecidesTheNumbers) {
+  const auto model = [](const char* name) { return synthetic_model(SyntheticName::parse(name).value()).value(); };
+  const SyntheticModel first = model("e2b:q4_0:text");
+  EXPECT_EQ(first.digest(1), model("e2b:q4_0:text").digest(1));
+  EXPECT_NE(first.digest(1), first.digest(2));
+  EXPECT_NE(first.digest(1), model("e2b:q8_0:text").digest(1));
+  EXPECT_NE(first.digest(1), model("e2b:q4_0").digest(1)) << "towers";
+  SyntheticModel bent = first;
+  bent.tensors.back().exponent += 1;
+  EXPECT_NE(first.digest(1), bent.digest(1));
+  std::reverse(bent.tensors.begin(), bent.tensors.end());
+  bent.tensors.front().exponent -= 1;
+  EXPECT_EQ(first.digest(1), bent.digest(1)) << "the order decides nothing";
+}
+
 TEST(Synthetic, RefusesRowsThatAreNoWholeBlocks) {
   Config config = tiny();
   config.hidden_size = 128;
@@ -170,8 +190,44 @@ TEST_F(SyntheticCache, WritesAnewWhatWasCutShortOrChanged) {
     expect_right(open());
     EXPECT_EQ(bytes_of(file), whole) << at;
   }
-  put(file.string() + ".tmp1", "a writer that was killed");
+}
+
+TEST_F(SyntheticCache, TakesOverWhatAKilledWriterLeft) {
   expect_right(open());
+  const std::filesystem::path file = files()[0];
+  const std::string whole = bytes_of(file);
+  put(file.string() + ".part", "a writer that was killed");
+  std::filesystem::remove(file);
+  expect_right(open());
+  EXPECT_EQ(files(), std::vector{file});
+  put(file.string() + ".part", whole + whole);
+  std::filesystem::remove(file);
+  expect_right(open());
+  EXPECT_EQ(files(), std::vector{file});
+  EXPECT_EQ(bytes_of(file), whole);
+}
+
+TEST_F(SyntheticCache, WritersWaitForOneAnother) {
+  std::vector<std::jthread> writers;
+  std::vector<std::optional<Result<Checkpoint>>> opened(4);
+  for (auto& one : opened) writers.emplace_back([&] { one = open(); });
+  writers.clear();
+  for (const auto& one : opened) expect_right(*one);
+  EXPECT_EQ(files().size(), 1U);
+}
+
+TEST_F(SyntheticCache, LeavesNothingWhereThereIsNoRoom) {
+  const rlimit none{.rlim_cur = 1 << 12, .rlim_max = RLIM_INFINITY};
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto old = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &none), 0);
+  const auto refused = open();
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, old);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Failure::io);
+  EXPECT_THAT(files(), testing::IsEmpty());
 }
 
 TEST_F(SyntheticCache, SaysThatItCannotWrite) {
