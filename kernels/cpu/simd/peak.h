@@ -6,6 +6,12 @@
 
 #include "kernels/spec/peak.h"
 
+#if defined(__aarch64__)
+#define ASSAY_ANY_VECTOR "+w"
+#else
+#define ASSAY_ANY_VECTOR "+v"
+#endif
+
 namespace assay::kernels::cpu {
 namespace {
 
@@ -16,9 +22,9 @@ void run_peak(int steps, float* y, int first, int last) {
   static_assert(kRounds * Dot::kSums * Dot::kProducts == spec::kPeakProducts);
   typename Dot::Vector a = Dot::ones(), b = Dot::ones();
   for (int r = first; r < last; ++r) {
-    asm volatile("" : "+v"(a), "+v"(b));  // ones, but the compiler must not know
+    asm volatile("" : ASSAY_ANY_VECTOR(a), ASSAY_ANY_VECTOR(b));  // ones, but the compiler must not know
     typename Dot::Sum sums[Dot::kSums] = {};
-    for (auto& sum : sums) asm volatile("" : "+v"(sum));  // nor that all sums are the same
+    for (auto& sum : sums) asm volatile("" : ASSAY_ANY_VECTOR(sum));  // nor that all sums are the same
     for (int s = 0; s < steps * kRounds; ++s)
 #pragma GCC unroll 24
       for (int i = 0; i < Dot::kSums; ++i) sums[i] = Dot::dot(sums[i], a, b);
