@@ -40,6 +40,9 @@ int run(int argc, char** argv) {
   add_dump(app, exit);
   add_golden(app, exit);
   add_faults(app, exit);
+  add_bench(app, exit);
+  add_doctor(app, exit);
+  add_kernel(app, exit);
   add_kv(app, exit);
   add_run(app, exit);
   try {

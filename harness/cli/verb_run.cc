@@ -16,6 +16,7 @@
 
 #include "golden/store.h"
 #include "harness/cli/models.h"
+#include "harness/cli/scratch.h"
 #include "harness/cli/verbs.h"
 #include "harness/engines/engines.h"
 #include "harness/run/conversation.h"
@@ -214,34 +215,9 @@ Result<void> embed(const Options& options, Runner& runner) {
   return {};
 }
 
-/// A folder that goes when the questions have been asked.
-class Scratch {
- public:
-  static Result<Scratch> make() {
-    std::error_code error;
-    std::string pattern = (fs::temp_directory_path(error) / "assay-smoke-XXXXXX").string();
-    if (error || mkdtemp(pattern.data()) == nullptr)
-      return fail({Failure::io, pattern, "", "a folder that can be made", error.message()});
-    return Scratch(pattern);
-  }
-  ~Scratch() {
-    std::error_code error;
-    if (!path_.empty()) fs::remove_all(path_, error);
-  }
-  Scratch(Scratch&& other) noexcept : path_(std::exchange(other.path_, fs::path())) {}
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  Scratch& operator=(Scratch&&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  explicit Scratch(fs::path path) : path_(std::move(path)) {}
-  fs::path path_;
-};
-
 /// The exit code: 1 if a reply lacks its answer.
 Result<int> smoke(const Options& options, const fs::path& folder, Runner& runner) {
-  ASSAY_TRY(scratch, Scratch::make());
+  ASSAY_TRY(scratch, Scratch::make("assay-smoke"));
   ASSAY_TRY(questions, questions_for(folder, runner.sees(), scratch.path()));
   GenerateOptions generate{.config = runner.generation(),
                            .most = options.max_tokens.value_or(kMostSmokeTokens),

@@ -15,8 +15,11 @@ namespace assay {
 
 void add_verify(CLI::App& app, int& exit);
 void add_golden(CLI::App& app, int& exit);
+void add_bench(CLI::App& app, int& exit);
+void add_doctor(CLI::App& app, int& exit);
 void add_dump(CLI::App& app, int& exit);
 void add_faults(CLI::App& app, int& exit);
+void add_kernel(CLI::App& app, int& exit);
 void add_kv(CLI::App& app, int& exit);
 void add_run(CLI::App& app, int& exit);
 

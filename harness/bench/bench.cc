@@ -1,0 +1,366 @@
+#include "harness/bench/bench.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include "engine/media_rows.h"
+#include "engine/op_times.h"
+#include "harness/kernel/roofs.h"
+#include "harness/machine/machine.h"
+#include "reports/samples.h"
+
+namespace assay {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double kFramesPerSecond = 100;         ///< mel frames of a tower: hops of 10 ms
+constexpr double kRawFramesPerSecond = 25;       ///< encoder-free: 40 ms of samples a frame
+constexpr int kFrames = 1000, kRawFrames = 250;  ///< ten seconds
+constexpr int kCellsWide = 20, kCellsHigh = 14;  ///< 280 soft tokens, the processors' default
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Takes the last row's greedy choice.
+class Greedy : public TapSink {
+ public:
+  explicit Greedy(int layers) : TapSink(layers) { want({Tap::logits}); }
+  void take(TapId, Rows<const float> rows) override {
+    const auto last = rows.row(rows.rows - 1);
+    id = std::max_element(last.begin(), last.end()) - last.begin();
+  }
+  std::int64_t id = 0;
+};
+
+/// Wants one tap, so that an engine may stop behind it.
+class One : public TapSink {
+ public:
+  One(int layers, TapId tap) : TapSink(layers) { want(tap); }
+  void take(TapId, Rows<const float>) override {}
+};
+
+/// Something that is timed again and again.
+struct Task {
+  BenchResult result;
+  int most = 1 << 20;                                  ///< samples
+  std::function<Result<double>(BenchResult&)> sample;  ///< seconds
+};
+
+class EngineBench {
+ public:
+  EngineBench(const Engine& engine, const Checkpoint& checkpoint, const EngineBenchOptions& options, BenchRun& run)
+      : engine_(engine), checkpoint_(checkpoint), plan_(checkpoint.plan), options_(options), run_(run) {}
+
+  Result<void> all() {
+    ASSAY_CHECK(check_options());
+    omp_set_num_threads(options_.threads);
+    say("opening");
+    const auto start = Clock::now();
+    ASSAY_TRY(session, engine_.open(checkpoint_));
+    session_ = std::move(session);
+    run_.facts["load_seconds"] = seconds_since(start);
+    make_tasks();
+    ASSAY_CHECK(make_encoder_tasks());
+    ASSAY_CHECK(warm_up());
+    run_.facts["peak_memory_bytes"] = double(peak_memory());
+    double weights = 0;
+    for (const auto& [name, tensor] : checkpoint_.tensors) weights += double(tensor.bytes.size());
+    run_.facts["weights_bytes"] = weights;
+    ASSAY_CHECK(repeat());
+    ASSAY_CHECK(time_ops());
+    for (Task& task : tasks_) run_.results.push_back(std::move(task.result));
+    return {};
+  }
+
+ private:
+  void say(const std::string& what) const {
+    if (options_.progress) options_.progress(what);
+  }
+
+  Result<void> check_options() const {
+    const auto wrong = [](const char* option, const std::string& found) {
+      return fail({Failure::bad_input, option, "", "at least 1", found});
+    };
+    if (plan_.assistant)
+      return fail({Failure::unsupported, checkpoint_.directory.string(), "", "a model of its own", "a drafter"});
+    if (options_.lengths.empty() && options_.depths.empty()) return wrong("--lengths", "none");
+    for (const int length : options_.lengths)
+      if (length < 1) return wrong("--lengths", std::to_string(length));
+    for (const int depth : options_.depths)
+      if (depth < 0) return fail({Failure::bad_input, "--depths", "", "at least 0", std::to_string(depth)});
+    if (options_.decode < 1) return wrong("--decode", std::to_string(options_.decode));
+    if (options_.repetitions < 1) return wrong("--reps", std::to_string(options_.repetitions));
+    if (options_.threads < 1) return wrong("--threads", std::to_string(options_.threads));
+    if (!options_.depths.empty() && !engine_.can.cache)
+      return fail({Failure::unsupported, engine_.can.name, "--depths", "an engine with a cache", "none"});
+    return {};
+  }
+
+  /// One call that wants the last row's logits, and the id that they choose.
+  Result<std::int64_t> call(Session& session, std::span<const std::int64_t> ids, Cache cache) const {
+    Greedy greedy(deepest(plan_));
+    Forward forward;
+    forward.ids = {ids.data(), 1, int(ids.size())};
+    forward.cache = cache;
+    forward.logit_rows = 1;
+    ASSAY_CHECK(session.forward(forward, greedy));
+    return greedy.id;
+  }
+
+  Result<double> prefill(int length) {
+    const std::vector<std::int64_t> ids = filler_ids(plan_, length);
+    const auto start = Clock::now();
+    ASSAY_TRY(id, call(*session_, ids, engine_.can.cache ? Cache::fresh : Cache::none));
+    (void)id;
+    return seconds_since(start);
+  }
+
+  Result<double> decode(int depth, int tokens) {
+    const std::vector<std::int64_t> prompt = filler_ids(plan_, std::max(depth, 1));
+    std::int64_t id = prompt[0];
+    Cache cache = Cache::fresh;
+    if (depth > 0) {
+      ASSAY_TRY(first, call(*session_, prompt, Cache::fresh));
+      id = first;
+      cache = Cache::extend;
+    }
+    const auto start = Clock::now();
+    for (int t = 0; t < tokens; ++t) {
+      ASSAY_TRY(next, call(*session_, {&id, 1}, cache));
+      id = next;
+      cache = Cache::extend;
+    }
+    return seconds_since(start);
+  }
+
+  Result<double> first_token(int length) {
+    const std::vector<std::int64_t> ids = filler_ids(plan_, length);
+    const auto start = Clock::now();
+    ASSAY_TRY(session, engine_.open(checkpoint_));
+    ASSAY_TRY(id, call(*session, ids, engine_.can.cache ? Cache::fresh : Cache::none));
+    (void)id;
+    return seconds_since(start);
+  }
+
+  Result<double> encode(const MediaPrompt& prompt, Tap tap) {
+    One one(deepest(plan_), {tap});
+    Forward forward;
+    forward.ids = {prompt.ids.data(), 1, int(prompt.ids.size())};
+    forward.more = prompt.more;
+    forward.cache = engine_.can.cache ? Cache::fresh : Cache::none;
+    forward.logit_rows = 1;
+    const auto start = Clock::now();
+    ASSAY_CHECK(session_->forward(forward, one));
+    return seconds_since(start);
+  }
+
+  Task& add(const std::string& what, const std::string& how, double units, const std::string& unit) {
+    Task task;
+    task.result.subject = engine_.can.name;
+    task.result.what = what;
+    task.result.how = how;
+    task.result.units = units;
+    task.result.unit = unit;
+    tasks_.push_back(std::move(task));
+    return tasks_.back();
+  }
+
+  void make_tasks() {
+    for (const int length : options_.lengths) {
+      Task& task = add("prefill", fmt::format("{} tokens", length), length, "token");
+      task.result.must = prefill_must(checkpoint_, options_, length);
+      task.sample = [this, length](BenchResult&) { return prefill(length); };
+    }
+    for (const int depth : options_.depths) {
+      Task& task = add("decode", fmt::format("depth {}", depth), options_.decode, "token");
+      for (int t = 0; t < options_.decode; ++t) task.result.must += decode_must(checkpoint_, options_, depth + t);
+      task.sample = [this, depth](BenchResult&) { return decode(depth, options_.decode); };
+    }
+    if (options_.lengths.empty()) return;
+    const int shortest = *std::min_element(options_.lengths.begin(), options_.lengths.end());
+    Task& task = add("first-token", fmt::format("{} tokens", shortest), 1, "first token");
+    constexpr int kOpened = 3;
+    task.most = kOpened;
+    task.result.note = "with opening the model, its files being in memory";
+    task.sample = [this, shortest](BenchResult&) { return first_token(shortest); };
+  }
+
+  Result<void> make_encoder_tasks() {
+    if (!options_.encoders) return {};
+    const MustOptions must{.roof = options_.roof, .kv_bytes = 0, .bytes = packed_bytes(checkpoint_)};
+    if (plan_.vision) {
+      const auto prompt = std::make_shared<MediaPrompt>(image_prompt(plan_));
+      Task& task = add("vision", fmt::format("{} patches", prompt->units), 1, "image");
+      task.result.must = must_of(vision_work(plan_, prompt->units), must);
+      task.sample = [this, prompt](BenchResult&) { return encode(*prompt, Tap::vision_projected); };
+    }
+    if (plan_.audio) {
+      ASSAY_TRY(made, sound_prompt(plan_));
+      const auto prompt = std::make_shared<MediaPrompt>(std::move(made));
+      Task& task =
+          add("audio", fmt::format("{} s", prompt->seconds_of_sound), prompt->seconds_of_sound, "second of sound");
+      task.result.must = must_of(audio_work(plan_, prompt->units), must);
+      task.sample = [this, prompt](BenchResult&) { return encode(*prompt, Tap::audio_projected); };
+    }
+    return {};
+  }
+
+  /// Everything once, which also shows how much memory it takes; then the cheapest of them until it stops drifting.
+  Result<void> warm_up() {
+    say("warming up");
+    const auto start = Clock::now();
+    Task* cheapest = nullptr;
+    double least = 0;
+    for (Task& task : tasks_) {
+      ASSAY_TRY(seconds, task.sample(task.result));
+      if (cheapest == nullptr || seconds < least) cheapest = &task, least = seconds;
+    }
+    std::vector<double> samples;
+    while (seconds_since(start) + least < options_.warm_up && !settled(samples, 3, 0.05)) {
+      ASSAY_TRY(seconds, cheapest->sample(cheapest->result));
+      samples.push_back(seconds);
+    }
+    run_.facts["warm_up_samples"] = double(samples.size() + tasks_.size());
+    run_.facts["warm_up_settled"] = settled(samples, 3, 0.05) ? 1 : 0;
+    return {};
+  }
+
+  Result<void> repeat() {
+    std::vector<std::string> names{"read", options_.roof};
+    if (options_.roof != "fp32") names.emplace_back("fp32");
+    ASSAY_TRY(meter, RoofMeter::make(options_.threads, names));
+    for (std::size_t i = 0; i < meter.size(); ++i) meter.run(i);
+    for (int r = 0; r < options_.repetitions; ++r) {
+      say(fmt::format("round {} of {}", r + 1, options_.repetitions));
+      for (std::size_t i = 0; i < tasks_.size(); ++i) {
+        // Each round starts elsewhere, so that none always comes first after the roofs.
+        Task& task = tasks_[(i + std::size_t(r)) % tasks_.size()];
+        meter.sample();
+        if (r >= task.most) continue;
+        ASSAY_TRY(seconds, task.sample(task.result));
+        task.result.seconds.push_back(seconds);
+      }
+    }
+    if (!meter.right()) return fail({Failure::bad_output, "roofs", "", "what their specs say", "something else"});
+    run_.roofs = meter.roofs();
+    return {};
+  }
+
+  Result<void> time_ops() {
+    auto* timer = dynamic_cast<TimesOps*>(session_.get());
+    if (timer == nullptr) return {};
+    say("timing ops");
+    for (Task& task : tasks_) {
+      if (task.result.what == "first-token") continue;  // another session
+      timer->time_ops(true);
+      ASSAY_TRY(seconds, task.sample(task.result));
+      (void)seconds;
+      for (const OpTime& time : timer->op_times()) {
+        OpShare share;
+        share.op = time.op;
+        share.seconds = time.seconds;
+        share.calls = time.calls;
+        share.must.bytes = time.bytes;
+        if (time.flops > 0) share.must.flops[time.roof] = time.flops;
+        task.result.ops.push_back(std::move(share));
+      }
+      timer->time_ops(false);
+    }
+    return {};
+  }
+
+  const Engine& engine_;
+  const Checkpoint& checkpoint_;
+  const Plan& plan_;
+  const EngineBenchOptions& options_;
+  BenchRun& run_;
+  std::unique_ptr<Session> session_;
+  std::vector<Task> tasks_;
+};
+
+std::vector<std::int64_t> with_placeholders(const Plan& plan, int count, std::int64_t placeholder) {
+  std::vector<std::int64_t> ids = filler_ids(plan, count + 8);
+  std::fill(ids.begin() + 4, ids.end() - 4, placeholder);
+  return ids;
+}
+
+}  // namespace
+
+std::function<double(const std::string&, double)> packed_bytes(const Checkpoint& checkpoint) {
+  return [&checkpoint](const std::string& name, double values) {
+    const auto found = checkpoint.tensors.find(name);
+    if (found == checkpoint.tensors.end()) return 0.0;
+    const Packing packing = packing_of(found->second.dtype);
+    return values * packing.bytes / packing.elements;
+  };
+}
+
+Must decode_must(const Checkpoint& checkpoint, const EngineBenchOptions& options, int depth) {
+  return must_of(text_work(checkpoint.plan, {.tokens = 1, .cached = depth, .wanted = 1}),
+                 {.roof = options.roof, .kv_bytes = options.kv_bytes, .bytes = packed_bytes(checkpoint)});
+}
+
+Must prefill_must(const Checkpoint& checkpoint, const EngineBenchOptions& options, int length) {
+  return must_of(text_work(checkpoint.plan, {.tokens = length, .cached = 0, .wanted = 1}),
+                 {.roof = options.roof, .kv_bytes = options.kv_bytes, .bytes = packed_bytes(checkpoint)});
+}
+
+std::vector<std::int64_t> filler_ids(const Plan& plan, int count) {
+  const auto taken = [&](std::int64_t id) {
+    return id == plan.pad_id ||
+           std::find(plan.placeholder_ids.begin(), plan.placeholder_ids.end(), id) != plan.placeholder_ids.end();
+  };
+  std::vector<std::int64_t> ids;
+  std::uint64_t state = 1;
+  while (int(ids.size()) < count) {
+    state = state * 6364136223846793005U + 1442695040888963407U;  // Knuth's MMIX
+    const auto id = std::int64_t((state >> 33) % std::uint64_t(plan.vocab));
+    if (!taken(id)) ids.push_back(id);
+  }
+  return ids;
+}
+
+MediaPrompt image_prompt(const Plan& plan) {
+  const VisionPlan& vision = *plan.vision;
+  const int side = vision.encoder_free ? 1 : vision.pool, wide = kCellsWide * side, high = kCellsHigh * side;
+  const int patches = wide * high;
+  MediaPrompt prompt;
+  prompt.units = patches;
+  prompt.ids = with_placeholders(plan, kCellsWide * kCellsHigh, plan.placeholders.image.value_or(plan.pad_id));
+  std::vector<float> pixels(std::size_t(patches) * std::size_t(vision.patch_values), 0.0F);
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = float(i * 37 % 256) / 255.0F;
+  std::vector<std::int64_t> positions;
+  for (int y = 0; y < high; ++y)
+    for (int x = 0; x < wide; ++x) positions.insert(positions.end(), {x, y});
+  prompt.more.push_back({"pixel_values", Tensor::own({1, patches, vision.patch_values}, std::move(pixels))});
+  prompt.more.push_back({"image_position_ids", Tensor::own({1, patches, 2}, std::move(positions))});
+  return prompt;
+}
+
+Result<MediaPrompt> sound_prompt(const Plan& plan) {
+  const AudioPlan& audio = *plan.audio;
+  const int frames = audio.encoder_free ? kRawFrames : kFrames;
+  MediaPrompt prompt;
+  prompt.units = frames;
+  prompt.seconds_of_sound = frames / (audio.encoder_free ? kRawFramesPerSecond : kFramesPerSecond);
+  std::vector<float> values(std::size_t(frames) * std::size_t(audio.features), 0.0F);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = float(i * 53 % 200) / 100.0F - 1.0F;
+  prompt.more.push_back({"input_features", Tensor::own({1, frames, audio.features}, std::move(values))});
+  prompt.more.push_back(
+      {"input_features_mask", Tensor::own({1, frames}, std::vector<std::int64_t>(std::size_t(frames), 1))});
+  ASSAY_TRY(rows, media_rows(plan, prompt.more));
+  prompt.ids = with_placeholders(plan, rows.audio.soft, plan.placeholders.audio.value_or(plan.pad_id));
+  return prompt;
+}
+
+Result<void> bench_engine(const Engine& engine, const Checkpoint& checkpoint, const EngineBenchOptions& options,
+                          BenchRun& run) {
+  return EngineBench(engine, checkpoint, options, run).all();
+}
+
+}  // namespace assay

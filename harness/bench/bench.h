@@ -1,0 +1,61 @@
+// Times any engine end to end, through engine.h alone: prompts, decoding at depths, encoders, the first token after
+// opening. Repetitions of all of them take turns with each other and with the roofs, after a warm-up. What a pass
+// cannot do without is worked out from the plan and from how the checkpoint packs its weights. Not here: which engine
+// and model (the command line), kernels by themselves (harness/kernel).
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/engine.h"
+#include "harness/kernel/work.h"
+#include "reports/bench.h"
+
+namespace assay {
+
+struct EngineBenchOptions {
+  std::vector<int> lengths{128, 512};  ///< of prompts, each in a fresh cache, one row of logits wanted
+  std::vector<int> depths{0};          ///< tokens cached before decoding starts
+  int decode = 32;                     ///< tokens of one sample
+  int repetitions = 5;
+  int threads = 2;
+  double warm_up = 20;        ///< seconds at most, beside one round of everything
+  std::string roof = "fp32";  ///< whose FLOPs the products are: fp32, bf16 or int8, the activations' mode
+  double kv_bytes = 4;        ///< of a cached value
+  bool encoders = true;       ///< where the model has them
+  std::function<void(const std::string& doing)> progress;
+};
+
+/// Bytes of `values` values of a tensor as this checkpoint packs it; 0 for a tensor that it lacks.
+std::function<double(const std::string&, double)> packed_bytes(const Checkpoint& checkpoint);
+
+/// What one token at `depth` and one prompt of `length` cannot do without.
+Must decode_must(const Checkpoint& checkpoint, const EngineBenchOptions& options, int depth);
+Must prefill_must(const Checkpoint& checkpoint, const EngineBenchOptions& options, int length);
+
+/// Token ids that mean nothing, none of them a placeholder or the pad token; the same for the same count.
+std::vector<std::int64_t> filler_ids(const Plan& plan, int count);
+
+/// Media that mean nothing, of the size that the models' processors make by default, with the ids of a prompt that
+/// takes them: `pixel_values` of one image, or `input_features` of ten seconds. The plan has vision (audio).
+struct MediaPrompt {
+  std::vector<std::int64_t> ids;
+  std::vector<NamedTensor> more;
+  int units = 0;  ///< patches of the image, frames of the sound
+  double seconds_of_sound = 0;
+};
+MediaPrompt image_prompt(const Plan& plan);
+Result<MediaPrompt> sound_prompt(const Plan& plan);
+
+/// Appends results to `run`, its roofs and facts: load_seconds; peak_memory_bytes, the process' most before roofs were
+/// measured; weights_bytes. Results: `prefill` by tokens, `decode` by tokens, `first-token` (a session opened anew,
+/// then the shortest prompt), `vision` by images and `audio` by seconds of sound: calls that want the tower's last tap
+/// alone, so that an engine may stop behind it. Op times are taken in a round of their own where the session has them
+/// (engine/op_times.h). Errors: bad_input (no lengths and no depths; a number below 1; a drafter), those of the
+/// session, of RoofMeter::make.
+Result<void> bench_engine(const Engine& engine, const Checkpoint& checkpoint, const EngineBenchOptions& options,
+                          BenchRun& run);
+
+}  // namespace assay

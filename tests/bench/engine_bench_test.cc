@@ -1,0 +1,158 @@
+// Timing an engine end to end, on the tiny checkpoint: that everything is timed as often as asked, that what a pass
+// needs follows from the checkpoint. Not here: how fast anything is.
+#include "harness/bench/bench.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/op_times.h"
+#include "reference/reference.h"
+
+namespace assay {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::Not;
+using testing::UnorderedElementsAre;
+
+const Checkpoint& tiny() {
+  static const Checkpoint checkpoint = Checkpoint::open(ASSAY_SOURCE_DIR "/golden/data/tiny").value();
+  return checkpoint;
+}
+
+EngineBenchOptions few() {
+  EngineBenchOptions options;
+  options.lengths = {3, 9};
+  options.depths = {0, 5};
+  options.decode = 2;
+  options.repetitions = 4;
+  options.threads = 1;
+  options.warm_up = 0;
+  return options;
+}
+
+TEST(EngineBench, TimesEverythingAsOftenAsAsked) {
+  BenchRun run;
+  const auto done = bench_engine(reference_engine(), tiny(), few(), run);
+  ASSERT_TRUE(done) << done.error().message();
+  std::vector<std::string> names;
+  for (const BenchResult& result : run.results) {
+    names.push_back(result.what + " " + result.how);
+    EXPECT_EQ(result.seconds.size(), result.what == "first-token" ? 3U : 4U) << names.back();
+    for (const double seconds : result.seconds) EXPECT_GT(seconds, 0);
+    EXPECT_GT(result.rate(), 0);
+    EXPECT_EQ(result.subject, "reference");
+    EXPECT_TRUE(result.ops.empty());
+  }
+  EXPECT_THAT(names, UnorderedElementsAre("prefill 3 tokens", "prefill 9 tokens", "decode depth 0", "decode depth 5",
+                                          "first-token 3 tokens", "vision 1120 patches", "audio 10 s"));
+  EXPECT_GE(run.roofs.find("read")->seconds.size(), 4U) << "between the samples";
+  EXPECT_GT(run.facts["peak_memory_bytes"], 0);
+  EXPECT_GT(run.facts["weights_bytes"], 1e5);
+  EXPECT_EQ(run.facts["warm_up_settled"], 0) << "there was no time for one";
+}
+
+TEST(EngineBench, LeavesOutWhatNobodyAsksFor) {
+  EngineBenchOptions options = few();
+  options.lengths = {};
+  options.depths = {1};
+  options.encoders = false;
+  BenchRun run;
+  ASSERT_TRUE(bench_engine(reference_engine(), tiny(), options, run));
+  ASSERT_EQ(run.results.size(), 1U);
+  EXPECT_EQ(run.results[0].what, "decode");
+}
+
+TEST(EngineBench, RefusesWhatCannotBeTimed) {
+  const auto message = [](auto change) {
+    EngineBenchOptions options = few();
+    change(options);
+    BenchRun run;
+    const auto done = bench_engine(reference_engine(), tiny(), options, run);
+    return done ? std::string() : done.error().message();
+  };
+  EXPECT_THAT(message([](auto& o) { o.lengths = {0}; }), HasSubstr("--lengths"));
+  EXPECT_THAT(message([](auto& o) { o.depths = {-1}; }), HasSubstr("--depths"));
+  EXPECT_THAT(message([](auto& o) { o.lengths = o.depths = {}; }), HasSubstr("--lengths"));
+  EXPECT_THAT(message([](auto& o) { o.decode = 0; }), HasSubstr("--decode"));
+  EXPECT_THAT(message([](auto& o) { o.repetitions = 0; }), HasSubstr("--reps"));
+  EXPECT_THAT(message([](auto& o) { o.threads = 0; }), HasSubstr("--threads"));
+  const auto drafter = Checkpoint::open(ASSAY_SOURCE_DIR "/golden/data/tiny/assistant");
+  ASSERT_TRUE(drafter);
+  BenchRun run;
+  EXPECT_FALSE(bench_engine(reference_engine(), *drafter, few(), run));
+}
+
+/// The reference, and a watch over its ops.
+class Timed : public Session, public TimesOps {
+ public:
+  explicit Timed(std::unique_ptr<Session> inner) : Session(inner->plan()), inner_(std::move(inner)) {}
+  void time_ops(bool on) override {
+    on_ = on;
+    calls_ = 0;
+  }
+  std::vector<OpTime> op_times() const override {
+    return {{.op = "everything", .seconds = 2, .calls = calls_, .bytes = 6, .flops = 8, .roof = "fp32"}};
+  }
+
+ protected:
+  Result<void> do_forward(const Forward& call, TapSink& taps) override {
+    calls_ += on_ ? 1 : 0;
+    return inner_->forward(call, taps);
+  }
+
+ private:
+  std::unique_ptr<Session> inner_;
+  bool on_ = false;
+  std::int64_t calls_ = 0;
+};
+
+TEST(EngineBench, AsksSessionsThatTimeThemselves) {
+  Engine engine = reference_engine();
+  engine.open = [open = engine.open](const Checkpoint& checkpoint) -> Result<std::unique_ptr<Session>> {
+    ASSAY_TRY(inner, open(checkpoint));
+    return std::make_unique<Timed>(std::move(inner));
+  };
+  EngineBenchOptions options = few();
+  options.encoders = false;
+  options.depths = {3};
+  BenchRun run;
+  ASSERT_TRUE(bench_engine(engine, tiny(), options, run));
+  for (const BenchResult& result : run.results) {
+    if (result.what == "first-token") {
+      EXPECT_TRUE(result.ops.empty());
+      continue;
+    }
+    ASSERT_EQ(result.ops.size(), 1U);
+    EXPECT_EQ(result.ops[0].op, "everything");
+    EXPECT_EQ(result.ops[0].calls, result.what == "decode" ? 3 : 1) << result.what;  // its prompt, then two tokens
+    EXPECT_EQ(result.ops[0].must.bytes, 6);
+    EXPECT_EQ(result.ops[0].must.flops.at("fp32"), 8);
+  }
+}
+
+TEST(EngineBench, WhatATokenNeedsFollowsFromTheFilesTypes) {
+  const Must must = decode_must(tiny(), few(), 0);
+  double weights = 0;  // everything in the text model but tables, norms and what is no matrix
+  for (const auto& [name, tensor] : tiny().tensors)
+    if (name.starts_with("layers.") && tensor.shape.size() == 2) weights += double(tensor.bytes.size());
+  EXPECT_GT(must.bytes, weights);
+  EXPECT_LT(must.bytes, 3 * weights);
+  EXPECT_EQ(packed_bytes(tiny())("embed_tokens.weight", 10), 20) << "bf16";
+  EXPECT_EQ(packed_bytes(tiny())("no such tensor", 10), 0);
+  EXPECT_GT(decode_must(tiny(), few(), 100).bytes, must.bytes);
+  EXPECT_GT(prefill_must(tiny(), few(), 9).all_flops(), must.all_flops());
+}
+
+TEST(EngineBench, FillerNeverStandsForMedia) {
+  const auto ids = filler_ids(tiny().plan, 5000);
+  EXPECT_EQ(ids.size(), 5000U);
+  EXPECT_EQ(ids, filler_ids(tiny().plan, 5000));
+  for (const std::int64_t id : tiny().plan.placeholder_ids) EXPECT_THAT(ids, Not(Contains(id)));
+  EXPECT_THAT(ids, Not(Contains(tiny().plan.pad_id)));
+  for (const std::int64_t id : ids) ASSERT_TRUE(id >= 0 && id < tiny().plan.vocab);
+}
+
+}  // namespace
+}  // namespace assay
