@@ -144,12 +144,10 @@ Result<Audio> Audio::open(Loader& loader, const Plan& plan, const Options& optio
   w.output_proj.bias = loader.vector(at + "output_proj.bias");
   for (std::size_t i = 0; i < from.layers.size(); ++i) {
     w.layers.push_back(load_layer(loader, from.layers[i], from.hidden, i));
-    Loader exact = loader.with(kernels::Acts::fp32);  // once for all clips: no reason to round
     w.layers.back().relative_keys =
-        relative_keys(exact.matrix(at + "layers." + std::to_string(i) + ".self_attn.relative_k_proj.weight",
+        relative_keys(loader.exact(at + "layers." + std::to_string(i) + ".self_attn.relative_k_proj.weight",
                                    from.hidden, from.hidden),
                       from.layers[i], from.hidden);
-    loader.take_failure(exact);
   }
   return audio;
 }

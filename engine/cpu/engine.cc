@@ -4,6 +4,7 @@
 
 #include "engine/cpu/assistant.h"
 #include "engine/cpu/session.h"
+#include "kernels/registry.h"
 #include "model/quantise.h"
 
 namespace assay {
@@ -18,21 +19,40 @@ Result<std::unique_ptr<Session>> open(const Checkpoint& checkpoint, const cpu::O
   return session;
 }
 
+/// What a judge may expect. A run in bf16 caches bf16; what an 8-bit cache loses has no measure of its own.
+std::string arithmetic_of(const cpu::Options& options) {
+  using kernels::Acts;
+  using kernels::Format;
+  const bool all_bf16 = options.kv == Format::bf16 && options.acts != Acts::int8;
+  if (all_bf16) return "bf16";
+  const std::string acts(kernels::name(options.acts));
+  return options.kv == Format::fp32 ? acts : acts + " with K/V in " + std::string(kernels::name(options.kv));
+}
+
+Result<std::unique_ptr<Session>> open_packed(const Checkpoint& checkpoint, const cpu::Options& options) {
+  if (!options.weights) return open(checkpoint, options);
+  Checkpoint packed = checkpoint;
+  ASSAY_CHECK(quantise(packed, *options.weights));
+  return open(packed, options);
+}
+
 }  // namespace
 
 Engine cpu_engine(const cpu::Options& options) {
   return {.can = {.name = "cpu",
                   .version = "1",
-                  .arithmetic = std::string(kernels::name(options.acts)),
+                  .arithmetic = arithmetic_of(options),
                   .taps = {"vision.*", "audio.*", "text.*", "assistant.*"},
                   .cache = true,
                   .batch = true,
                   .step = false},
           .open = [options](const Checkpoint& checkpoint) -> Result<std::unique_ptr<Session>> {
-            if (!options.weights) return open(checkpoint, options);
-            Checkpoint packed = checkpoint;
-            ASSAY_CHECK(quantise(packed, *options.weights));
-            return open(packed, options);
+            if (options.isa && !kernels::limit_isa(options.isa))
+              return fail({Failure::unsupported, "cpu", "isa", "one that this machine has",
+                           std::string(kernels::name(*options.isa))});
+            auto session = open_packed(checkpoint, options);
+            if (options.isa) kernels::limit_isa(std::nullopt);  // the session keeps the kernels that it took
+            return session;
           }};
 }
 

@@ -1,5 +1,5 @@
-// The CPU engine: every variant, on the best kernels that the machine has. Not here: choosing an instruction set
-// (kernels/registry.h, limit_isa).
+// The CPU engine: every variant, on the best kernels that the machine has. Not here: how its options are spelt
+// (harness/engines).
 #pragma once
 
 #include "engine/cpu/options.h"

@@ -4,9 +4,9 @@
 
 namespace assay::cpu {
 
-Matrix Loader::matrix(const std::string& name, int rows, int cols) {
+Matrix Loader::read(const std::string& name, int rows, int cols, kernels::Acts acts) {
   Result<Matrix> made =
-      checkpoint_.tensor(name).and_then([&](const Tensor& tensor) { return make_matrix(tensor, rows, cols, acts_); });
+      checkpoint_.tensor(name).and_then([&](const Tensor& tensor) { return make_matrix(tensor, rows, cols, acts); });
   if (made) return std::move(*made);
   if (!failure_) failure_ = made.error();
   return {};

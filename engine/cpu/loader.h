@@ -18,22 +18,20 @@ class Loader {
   Loader(const Checkpoint& checkpoint, kernels::Acts acts) : checkpoint_(checkpoint), acts_(acts) {}
 
   /// As stored; what lies behind the first rows * cols values can be had by Matrix::part.
-  Matrix matrix(const std::string& name, int rows, int cols);
+  Matrix matrix(const std::string& name, int rows, int cols) { return read(name, rows, cols, acts_); }
+  /// For kernels that round nothing, whatever the mode.
+  Matrix exact(const std::string& name, int rows, int cols) { return read(name, rows, cols, kernels::Acts::fp32); }
   /// name.linear.weight, with its bounds where `clipped`.
   Matrix clipped(const std::string& name, int rows, int cols, bool clipped);
   std::vector<float> vector(const std::string& name);
   float scalar(const std::string& name, float missing);
 
-  /// Another that reads for kernels of this mode; its failure is to be taken back.
-  Loader with(kernels::Acts acts) const { return {checkpoint_, acts}; }
-  void take_failure(const Loader& other) {
-    if (!failure_) failure_ = other.failure_;
-  }
-
   /// The first failure, if there was one. Errors: bad_input (no such tensor), unsupported (a dtype without floats).
   Result<void> finish() const;
 
  private:
+  Matrix read(const std::string& name, int rows, int cols, kernels::Acts acts);
+
   const Checkpoint& checkpoint_;
   kernels::Acts acts_;
   std::optional<Failure> failure_;

@@ -17,13 +17,13 @@ namespace spec = kernels::spec;
 /// Rows that a thread takes at a time: a few cache lines of y, and whatever number of rows a kernel works on at once.
 constexpr int kGrain = 16;
 
-/// The asked mode, or the next finer one that the format has kernels for.
+/// The asked mode, or fp32 where the format has no kernels for it.
 void choose_kernels(Matrix& matrix, Acts asked) {
-  for (int acts = int(asked); acts >= 0; --acts) {
-    if (Acts(acts) == Acts::int8 && matrix.w.cols % kernels::kActsBlock != 0) continue;
-    matrix.gemv = kernels::best<spec::gemv>(matrix.format, Acts(acts));
-    matrix.gemm = kernels::best<spec::gemm>(matrix.format, Acts(acts));
-    matrix.acts = Acts(acts);
+  const bool divides = asked != Acts::int8 || matrix.w.cols % kernels::kActsBlock == 0;
+  for (const Acts acts : {divides ? asked : Acts::fp32, Acts::fp32}) {
+    matrix.gemv = kernels::best<spec::gemv>(matrix.format, acts);
+    matrix.gemm = kernels::best<spec::gemm>(matrix.format, acts);
+    matrix.acts = acts;
     if (matrix.gemv != nullptr && matrix.gemm != nullptr) return;
   }
 }
@@ -74,7 +74,7 @@ Result<Matrix> make_matrix(const Tensor& tensor, int rows, int cols, Acts acts) 
     matrix.w.scale = 1;
   }
   choose_kernels(matrix, acts);
-  if (matrix.gemm == nullptr)
+  if (matrix.gemv == nullptr || matrix.gemm == nullptr)
     return fail({Failure::unsupported, "cpu", "kernels", "one that multiplies by " + std::string(name(matrix.format)),
                  "none that this machine can run"});
   return matrix;
@@ -85,7 +85,7 @@ Operands Operands::carve(Carver& carver, std::size_t tokens, std::size_t cols, A
   operands.to_bf16 = kernels::best<spec::narrow>(Format::fp32, Acts::bf16);
   operands.to_int8 = kernels::best<spec::narrow>(Format::fp32, Acts::int8);
   const std::size_t values = tokens * cols;
-  if (acts >= Acts::bf16) operands.bf16.values = carver.take<std::byte>(values * 2);
+  if (acts == Acts::bf16) operands.bf16.values = carver.take<std::byte>(values * 2);
   if (acts == Acts::int8) {
     operands.int8.values = carver.take<std::byte>(values);
     operands.int8.scales = carver.take<float>(values / 32 + 1);

@@ -4,18 +4,22 @@
 #include <optional>
 
 #include "kernels/formats.h"
+#include "kernels/isa.h"
 #include "model/tensor.h"
 
 namespace assay::cpu {
 
 struct Options {
-  /// What matrices multiply by; where a format has no such kernels, the next finer mode that it has.
+  /// What activations are rounded to for matrices whose format has kernels for that: bf16 for bf16 weights, int8 for
+  /// packed ones. All others, and the router, whose choice a rounding could tip, multiply in fp32.
   kernels::Acts acts = kernels::Acts::fp32;
   /// q8_0 or q4_0: the text decoder's weights are packed to this as they are opened (model/quantise.h); none: as
   /// stored.
   std::optional<Dtype> weights;
   /// Of cached keys and values: fp32, bf16 or q8_0.
   kernels::Format kv = kernels::Format::fp32;
+  /// Kernels of this instruction set, as kernels::limit_isa has it; none: the best that the machine can run.
+  std::optional<kernels::Isa> isa;
   int threads = 0;  ///< most threads; 0: as OpenMP has it (OMP_NUM_THREADS)
 };
 

@@ -38,7 +38,7 @@ LayerWeights load_layer(Loader& loader, const LayerPlan& plan, int hidden, std::
   }
   if (plan.experts) {
     const auto [count, used, width] = *plan.experts;
-    w.router_proj = loader.matrix(at + "router.proj.weight", count, hidden);
+    w.router_proj = loader.exact(at + "router.proj.weight", count, hidden);
     w.router_scale = loader.vector(at + "router.scale");
     for (float& scale : w.router_scale) scale *= float(std::pow(double(hidden), -0.5));
     w.per_expert_scale = loader.vector(at + "router.per_expert_scale");

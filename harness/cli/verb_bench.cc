@@ -12,6 +12,7 @@
 
 #include "base/files.h"
 #include "harness/bench/bench.h"
+#include "harness/cli/engine_flags.h"
 #include "harness/cli/models.h"
 #include "harness/cli/verbs.h"
 #include "harness/engines/engines.h"
@@ -27,6 +28,7 @@ namespace fs = std::filesystem;
 struct Options {
   EngineBenchOptions bench;
   std::string model, synthetic, engine;
+  EngineFlags flags;
   fs::path cache, json_file, svg;
   bool json = false, no_encoders = false;
 };
@@ -81,11 +83,12 @@ void print_text(const BenchRun& run) {
 Result<int> bench_verb(Options options) {
   if (options.bench.threads == 0) options.bench.threads = machine_facts().cores;
   if (options.engine.empty()) options.engine = built_in_engines().back().can.name;
+  options.engine = options.flags.spell(options.engine);
   const std::string acts = setting(options.engine, "acts", "fp32"), kv = setting(options.engine, "kv", "fp32");
   options.bench.roof = acts;
   options.bench.kv_bytes = bytes_of_kv(kv);
   options.bench.encoders = !options.no_encoders;
-  ASSAY_TRY(engine, find_engine(options.engine));
+  ASSAY_TRY(engine, make_engine(options.engine));
   ASSAY_TRY(checkpoint, open_model(options));
   BenchRun run{.version = version(),
                .command = command_line(options),
@@ -98,7 +101,7 @@ Result<int> bench_verb(Options options) {
                           acts, kv);
   const bool shown = ::isatty(STDERR_FILENO) == 1;
   if (shown) options.bench.progress = [](const std::string& doing) { fmt::print(stderr, "\r\x1b[K{}", doing); };
-  const Result<void> done = bench_engine(*engine, checkpoint, options.bench, run);
+  const Result<void> done = bench_engine(engine, checkpoint, options.bench, run);
   if (shown) fmt::print(stderr, "\r\x1b[K");
   ASSAY_CHECK(done);
   if (!options.svg.empty())
@@ -123,6 +126,7 @@ void add_bench(CLI::App& app, int& exit) {
                    ":q4_0, and :text without towers");
   verb->add_option("--cache", options->cache, "A folder that keeps synthetic weights for the next time");
   verb->add_option("--engine", options->engine, "Which engine; the last of the built-in ones if none is named");
+  options->flags.add_to(verb, "threads");
   verb->add_option("--threads", options->bench.threads, "Threads; 0 = as many as cores")->check(CLI::NonNegativeNumber);
   verb->add_option("--lengths", options->bench.lengths, "Tokens of prompts")->delimiter(',')->capture_default_str();
   verb->add_option("--depths", options->bench.depths, "Tokens before decoding")->delimiter(',')->capture_default_str();

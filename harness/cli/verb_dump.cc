@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "harness/cli/engine_flags.h"
 #include "harness/cli/verbs.h"
 #include "harness/dump/dump.h"
 #include "harness/engines/engines.h"
@@ -17,6 +18,7 @@ namespace {
 struct Options {
   DumpOptions dump;
   std::string engine = "reference", path = "prefill";
+  EngineFlags flags;
   int chunk = 16;
   bool json = false;
 };
@@ -24,11 +26,11 @@ struct Options {
 Result<void> dump_verb(Options& options) {
   if (options.dump.model.empty() && options.dump.synthetic.empty() && options.dump.draft.empty())
     return fail({Failure::bad_input, "--model", "", "a checkpoint directory or a GGUF file, or --synthetic", "none"});
-  ASSAY_TRY(engine, find_engine(options.engine));
+  ASSAY_TRY(engine, make_engine(options.flags.spell(options.engine)));
   ASSAY_TRY(path, Path::parse(options.path));
   if (path.kind == Path::chunked && path.chunk == 0) path.chunk = options.chunk;
   options.dump.path = path;
-  ASSAY_TRY(dumped, dump(*engine, options.dump));
+  ASSAY_TRY(dumped, dump(engine, options.dump));
   if (options.json) {
     // Tap names and shapes need no escapes.
     std::string datasets;
@@ -69,6 +71,7 @@ void add_dump(CLI::App& app, int& exit) {
           "position_ids, mm_token_type_ids...), or FILE.safetensors:/PREFIX")
       ->required();
   verb->add_option("--engine", options->engine, "Which engine")->capture_default_str();
+  options->flags.add_to(verb);
   verb->add_option("--path", options->path, "prefill, nocache, chunked, chunked:N, decode or batched")
       ->capture_default_str();
   verb->add_option("--chunk", options->chunk, "Tokens a piece on the path chunked")

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@
 
 #include "base/files.h"
 #include "golden/child.h"
+#include "harness/cli/engine_flags.h"
 #include "harness/cli/progress.h"
 #include "harness/cli/verbs.h"
 #include "harness/engines/engines.h"
@@ -35,6 +37,7 @@ constexpr double kTimeout = 300, kSyntheticTimeout = 7200;  // seconds for a cas
 
 struct Options {
   Selection selection;
+  EngineFlags flags;
   std::string json, junit, markdown;
   std::vector<std::string> require;
   std::string synthetic;
@@ -50,16 +53,14 @@ bool wants_color() {
          (terminal == nullptr || std::string_view(terminal) != "dumb");
 }
 
-Result<std::vector<const Engine*>> selected_engines(const Selection& selection, bool any) {
-  std::vector<const Engine*> engines;
+Result<std::vector<Engine>> selected_engines(const Selection& selection, bool any) {
+  std::vector<Engine> engines;
   if (!any) return engines;
   for (const std::string& name : selection.engines) {
-    ASSAY_TRY(engine, find_engine(name));
-    engines.push_back(engine);
+    ASSAY_TRY(engine, make_engine(name));
+    engines.push_back(std::move(engine));
   }
-  if (engines.empty())
-    for (const Engine& engine : built_in_engines()) engines.push_back(&engine);
-  return engines;
+  return engines.empty() ? built_in_engines() : engines;
 }
 
 /// What the run had to judge: the built-in list, all of it only if nothing was left out; and what --require names.
@@ -95,7 +96,7 @@ Result<std::optional<FrontEndGolden>> open_front_end(const Split& split) {
 }
 
 /// What would run, a line each.
-Result<std::string> listing(const std::vector<const Engine*>& engines, const std::vector<Subject>& subjects,
+Result<std::string> listing(std::span<const Engine* const> engines, const std::vector<Subject>& subjects,
                             const Selection& selection, const std::optional<FrontEndGolden>& front_end) {
   ASSAY_TRY(planned, plan_of(subjects, selection));
   std::string lines;
@@ -120,12 +121,24 @@ Result<void> select_synthetic(Options& options) {
   return {};
 }
 
+/// The engines as they are spelt in results. Errors: bad_input (settings of no engine in particular).
+Result<void> spell_engines(Options& options) {
+  if (!options.flags.any()) return {};
+  if (options.selection.engines.empty())
+    return fail({Failure::bad_input, "--engine", "", "the engine whose settings are given", "none"});
+  for (std::string& engine : options.selection.engines) engine = options.flags.spell(engine);
+  return {};
+}
+
 Result<int> verify_verb(Options options) {
   if (!options.synthetic.empty()) ASSAY_CHECK(select_synthetic(options));
+  ASSAY_CHECK(spell_engines(options));
   const Split split = split_front_end(options.selection);
   ASSAY_CHECK(split.rest.check_paths());
   for (const std::string& text : options.require) ASSAY_CHECK(parse_requirement(text));
-  ASSAY_TRY(engines, selected_engines(split.rest, split.engines));
+  ASSAY_TRY(made, selected_engines(split.rest, split.engines));
+  std::vector<const Engine*> engines;
+  for (const Engine& engine : made) engines.push_back(&engine);
   const auto start = std::chrono::steady_clock::now();
   ASSAY_TRY(front_end_golden, open_front_end(split));
   std::vector<Subject> subjects;
@@ -169,6 +182,7 @@ Result<int> verify_verb(Options options) {
 void add_verify(CLI::App& app, int& exit) {
   CLI::App* verb = app.add_subcommand("verify", "Engines against goldens: every case, every path, every tap.");
   const auto options = std::make_shared<Options>();
+  options->flags.add_to(verb);
   verb->add_option("--engine", options->selection.engines, "Only this engine (again for more)")
       ->allow_extra_args(false);
   CLI::Option* golden = verb->add_option("--golden", options->selection.goldens, "Only this golden (again for more)")

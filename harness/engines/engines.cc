@@ -1,24 +1,122 @@
 #include "harness/engines/engines.h"
 
+#include <array>
+#include <charconv>
 #include <string>
+#include <utility>
 
 #include "engine/cpu/engine.h"
+#include "kernels/isa.h"
+#include "model/quantise.h"
 #include "reference/reference.h"
 
 namespace assay {
+namespace {
+
+constexpr std::string_view kIsas =
+#define ISA(name, architecture, needs) " " #name
+#include "kernels/cpu/isas.inc"
+#undef ISA
+    ;
+
+constexpr int kMostThreads = 1024;
+
+tl::unexpected<Failure> wrong(std::string_view option, std::string_view expected, std::string_view found) {
+  return fail({Failure::bad_input, "engine", std::string(option), std::string(expected), std::string(found)});
+}
+
+struct CpuOption {
+  EngineOption option;
+  /// Whether `value` is one of those that the option takes.
+  bool (*take)(std::string_view value, cpu::Options& options);
+};
+
+constexpr std::array<CpuOption, 5> kCpuOptions = {{
+    {{"acts", "fp32, bf16 or int8", "What activations are rounded to before a matrix multiplies them"},
+     [](std::string_view value, cpu::Options& options) {
+       const auto acts = kernels::parse_acts(value);
+       if (acts) options.acts = *acts;
+       return acts.has_value();
+     }},
+    {{"weights", "q8_0 or q4_0", "Pack the text decoder's weights as they are opened"},
+     [](std::string_view value, cpu::Options& options) {
+       const auto weights = weights_named(value, "engine");
+       if (weights) options.weights = *weights;
+       return weights.has_value();
+     }},
+    {{"kv", "fp32, bf16 or q8_0", "How keys and values are cached"},
+     [](std::string_view value, cpu::Options& options) {
+       const auto format = kernels::parse_format(value);
+       const bool known = format && (*format == kernels::Format::fp32 || *format == kernels::Format::bf16 ||
+                                     *format == kernels::Format::q8_0);
+       if (known) options.kv = *format;
+       return known;
+     }},
+    {{"threads", "1 to 1024", "Most threads; else OMP_NUM_THREADS or a thread a core"},
+     [](std::string_view value, cpu::Options& options) {
+       const char* const end = value.data() + value.size();
+       const auto [stop, error] = std::from_chars(value.data(), end, options.threads);
+       return error == std::errc() && stop == end && options.threads >= 1 && options.threads <= kMostThreads;
+     }},
+    {{"isa", kIsas.substr(1),
+      "Kernels of this instruction set where there are some; else the best that the machine has"},
+     [](std::string_view value, cpu::Options& options) {
+       options.isa = kernels::parse_isa(value);
+       return options.isa.has_value();
+     }},
+}};
+
+Result<Engine> make_cpu(std::string_view settings) {
+  cpu::Options options;
+  while (!settings.empty()) {
+    const std::string_view setting = settings.substr(0, settings.find('+'));
+    settings.remove_prefix(std::min(setting.size() + 1, settings.size()));
+    const std::string_view name = setting.substr(0, setting.find('='));
+    const std::string_view value = name.size() < setting.size() ? setting.substr(name.size() + 1) : "";
+    std::string known;
+    const CpuOption* found = nullptr;
+    for (const CpuOption& one : kCpuOptions) {
+      if (one.option.name == name) found = &one;
+      known += (known.empty() ? "" : ", ") + std::string(one.option.name);
+    }
+    if (found == nullptr) return wrong("settings of cpu", known, name);
+    if (!found->take(value, options)) return wrong(name, found->option.values, value);
+  }
+  if (options.isa && (kernels::needs(*options.isa) & ~kernels::machine_features()) != 0)
+    return fail({Failure::unsupported, "engine", "isa", "one that this machine has", std::string(name(*options.isa))});
+  return cpu_engine(options);
+}
+
+}  // namespace
 
 const std::vector<Engine>& built_in_engines() {
   static const std::vector<Engine> engines{reference_engine(), cpu_engine()};
   return engines;
 }
 
-Result<const Engine*> find_engine(std::string_view name) {
+std::span<const EngineOption> engine_options() {
+  static const auto options = [] {
+    std::array<EngineOption, kCpuOptions.size()> all{};
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = kCpuOptions[i].option;
+    return all;
+  }();
+  return options;
+}
+
+Result<Engine> make_engine(std::string_view spelt) {
+  const std::string_view name = spelt.substr(0, spelt.find('+'));
+  const std::string_view settings = name.size() < spelt.size() ? spelt.substr(name.size() + 1) : "";
   std::string known;
   for (const Engine& engine : built_in_engines()) {
-    if (engine.can.name == name) return &engine;
     known += (known.empty() ? "" : ", ") + engine.can.name;
+    if (engine.can.name != name) continue;
+    if (settings.empty()) return engine;
+    if (name != "cpu") return wrong("settings of " + std::string(name), "none", settings);
+    ASSAY_TRY(made, make_cpu(settings));
+    made.can.name = spelt;
+    return made;
   }
-  return fail({Failure::bad_input, "engine", "", known, std::string(name)});
+  return fail({Failure::bad_input, "engine", "", known, std::string(spelt)});
 }
 
 }  // namespace assay
