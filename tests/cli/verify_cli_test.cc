@@ -49,6 +49,11 @@ TEST_F(Cli, BadOptionsExitWith2AndSaySo) {
   for (const auto& [arguments, word] :
        std::vector<std::pair<std::string, std::string>>{{"verify --sideways", "--sideways"},
                                                         {"verify --engine nobody", "nobody"},
+                                                        {"verify --acts bf16", "--engine"},
+                                                        {"verify --engine reference --acts bf16", "reference"},
+                                                        {"verify --engine cpu --acts fp8", "fp8"},
+                                                        {"verify --engine cpu+speed=11", "speed"},
+                                                        {"verify --engine cpu --threads 0", "threads"},
                                                         {"verify --golden nothing", "nothing"},
                                                         {"verify --path sideways", "sideways"},
                                                         {"verify --path chunked:0", "chunked:0"},
@@ -100,6 +105,20 @@ TEST_F(Cli, JudgingNothingExitsWith3) {
   const Ran ran = assay("verify --filter no-such-case");
   EXPECT_EQ(ran.code, 3);
   EXPECT_EQ(ran.out, "nothing was judged\n");
+}
+
+TEST_F(Cli, SettingsArePartOfAnEnginesName) {
+  const std::string one = " --golden e2b-blocks --filter /short/prefill";
+  const Ran flags = assay("verify --engine cpu --acts bf16 --threads 1 -v" + one);
+  EXPECT_EQ(flags.code, 0) << flags.out;
+  EXPECT_THAT(flags.out, HasSubstr("pass         cpu+acts=bf16+threads=1 e2b-blocks/short/prefill"));
+  EXPECT_EQ(assay("verify --engine cpu+isa=portable" + one).code, 0);
+  // They take effect: what is held against the golden moves by far more than any order of sums.
+  const std::string packed = " --golden e2b-blocks-q8_0 --filter /beyond-window/prefill";
+  EXPECT_THAT(assay("verify --engine cpu" + packed).out, HasSubstr("e-0"));
+  const Ran int8 = assay("verify --engine cpu --acts int8" + packed);
+  EXPECT_EQ(int8.code, 0) << int8.out;
+  EXPECT_THAT(int8.out, testing::Not(HasSubstr("e-0")));
 }
 
 TEST_F(Cli, WhatIsRequiredMustBeJudged) {
