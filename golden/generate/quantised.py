@@ -96,11 +96,14 @@ def _quantise(model, weights):
 
 
 def _measure_int8(model, packed, measured):
-    """noise_int8 and noise_int8_rms of each tap: how far int8 activations move it."""
+    """noise_int8 and noise_int8_rms of each tap: how far int8 activations move the rows of it that are kept."""
     other = int8_taps(model, packed, measured.inputs, measured.chosen)
     for name, values in measured.taps.items():
-        real = measured.rows_of(name)
-        change = other[name][real] - values[real]
+        rows = measured.rows_of(name).clone()
+        kept = golden.kept_rows(measured.case, rows, name, text_model(model).embed_tokens.embedding_dim)
+        if kept is not None:
+            rows &= torch.zeros(rows.numel(), dtype=torch.bool).index_fill(0, torch.tensor(kept), True).view_as(rows)
+        change = other[name][rows] - values[rows]
         measured.moved[name]["noise_int8"] = change.abs().max().item()
         measured.moved[name]["noise_int8_rms"] = change.pow(2).mean().sqrt().item()
 

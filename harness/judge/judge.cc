@@ -221,12 +221,17 @@ bool all_at_position_0(const CaseView& view, std::span<const std::int64_t> rows)
 
 }  // namespace
 
+double lossy_rms_limit(double noise_rms, std::size_t values) {
+  const double ratio = std::max(1.25, 1 + 4 / std::sqrt(double(std::max<std::size_t>(values, 1))));
+  return ratio * noise_rms + fp32_engine().atol;
+}
+
 std::optional<Allowance> allowance(const GoldenTap& golden, std::string_view arithmetic) {
   if (arithmetic == "fp32") return Allowance{.each = fp32_engine()};
   if (arithmetic != "bf16" && arithmetic != "int8") return std::nullopt;
   const auto [most, rms] = noise(golden, arithmetic);
   if (!std::isfinite(most) || !std::isfinite(rms)) return std::nullopt;
-  return Allowance{.each = lossy_engine(most), .rms = lossy_rms_limit(rms)};
+  return Allowance{.each = lossy_engine(most), .rms = lossy_rms_limit(rms, golden.values.size())};
 }
 
 TapResult not_judged(const CaseView& view, TapId id, Verdict verdict, std::string note) {

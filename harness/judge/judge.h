@@ -18,8 +18,10 @@
 namespace assay {
 
 /// Engines of lower precision, a whole tap: root mean square within 1.25 of what transformers itself moves when it
-/// computes so, beside what fp32 may (DESIGN.md section 6).
-constexpr double lossy_rms_limit(double noise_rms) { return 1.25 * noise_rms + fp32_engine().atol; }
+/// computes so, beside what fp32 may (DESIGN.md section 6). Two root mean squares of n independent rounding errors each
+/// stray from the true one by 1 / sqrt(2 n) of it: 1.25 is four deviations of their ratio for 256 values, and fewer
+/// values stray further.
+double lossy_rms_limit(double noise_rms, std::size_t values);
 
 /// A discrete choice may be held against an engine only if its margin is that many times the noise of what it rests on.
 inline constexpr double kMarginOverNoise = 10;
