@@ -1,5 +1,6 @@
 #include "model/generation_config.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -8,6 +9,7 @@
 
 #include "base/files.h"
 #include "json_check.h"
+#include "model/gguf/gguf_tokens.h"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -147,6 +149,50 @@ Result<GenerationConfig> from_config(const fs::path& path) {
 
 }  // namespace
 
+namespace {
+
+/// Gemma 4 ends a turn, or waits for a tool, with these; converters name <eos> alone.
+constexpr std::string_view kAlsoStop[] = {"<turn|>", "<|tool_response>"};
+
+Result<GenerationConfig> from_gguf(const fs::path& path) {
+  ASSAY_TRY(file, Gguf::open(path));
+  GenerationConfig config;
+  if (file.find("tokenizer.ggml.tokens") == nullptr) return from_config({});
+  ASSAY_TRY(tokens, read_gguf_tokens(file));
+  for (const char* name : {"eos", "eot", "eom"})
+    if (const auto id = tokens.named.find(name); id != tokens.named.end()) config.stop_ids.push_back(id->second);
+  for (const std::string_view text : kAlsoStop)
+    if (const auto found = std::find(tokens.texts.begin(), tokens.texts.end(), text); found != tokens.texts.end())
+      config.stop_ids.push_back(found - tokens.texts.begin());
+  std::sort(config.stop_ids.begin(), config.stop_ids.end());
+  config.stop_ids.erase(std::unique(config.stop_ids.begin(), config.stop_ids.end()), config.stop_ids.end());
+  if (const auto id = tokens.named.find("bos"); id != tokens.named.end()) config.bos_id = id->second;
+  if (const auto id = tokens.named.find("padding"); id != tokens.named.end()) config.pad_id = id->second;
+  const auto real = [&](const char* key, double most, double& into) -> Result<bool> {
+    const GgufValue* value = file.find(key);
+    if (value == nullptr) return false;
+    const auto found = value->real();
+    if (!found || !(*found >= 0 && *found <= most))
+      return fail({Failure::bad_input, file.where(), key, "a number from 0", value->what()});
+    into = *found;
+    return true;
+  };
+  ASSAY_TRY(has_temperature, real("general.sampling.temp", std::numeric_limits<float>::max(), config.temperature));
+  ASSAY_TRY(has_top_p, real("general.sampling.top_p", 1, config.top_p));
+  const GgufValue* top_k = file.find("general.sampling.top_k");
+  if (top_k != nullptr) {
+    const auto found = top_k->integer();
+    if (!found || *found < 0 || *found > std::numeric_limits<int>::max())
+      return fail({Failure::bad_input, file.where(), "general.sampling.top_k", "a number from 0", top_k->what()});
+    config.top_k = int(*found);
+  }
+  config.do_sample = (has_temperature || has_top_p || top_k != nullptr) && config.temperature > 0;
+  if (config.temperature == 0) config.temperature = 1;  // greedy
+  return config;
+}
+
+}  // namespace
+
 Result<GenerationConfig> parse_generation_config(std::string_view text, const std::string& where) {
   ASSAY_TRY(object, object_of(text, where));
   Reader keys(object, where);
@@ -171,6 +217,7 @@ Result<GenerationConfig> parse_generation_config(std::string_view text, const st
 Result<GenerationConfig> read_generation_config(const fs::path& checkpoint) {
   const fs::path path = checkpoint / "generation_config.json";
   std::error_code error;
+  if (fs::is_regular_file(checkpoint, error)) return from_gguf(checkpoint);
   if (!fs::exists(path, error)) return from_config(checkpoint / "config.json");
   ASSAY_TRY(text, read_file(path, kLargestFile));
   return parse_generation_config(text, path.string());

@@ -16,13 +16,16 @@ import numpy as np
 import torch
 from gguf import GGMLQuantizationType as Q
 from safetensors.numpy import save_file
-from transformers import AutoModelForCausalLM, Gemma4TextConfig, Gemma4UnifiedTextConfig
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM, Gemma4TextConfig, Gemma4UnifiedTextConfig
 
 from .load import deterministic
 from .specs import F, S, pattern
 
 OUT = Path(__file__).resolve().parents[2] / "tests" / "data" / "gguf"
 ROW = 8  # tokens of the prompt
+# Special in the checkpoint, but shown where they are generated: the converter makes them user-defined.
+VISIBLE = ("<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", '<|"|>')
 
 
 def _rope(theta=1e6, partial=0.25):
@@ -153,7 +156,7 @@ def kind_of(name, case):
     return case["type"]
 
 
-def _metadata(writer, config, text):
+def _hyperparameters(writer, config, text):
     layers, shared = config.num_hidden_layers, config.num_kv_shared_layers
     sliding = [kind == S for kind in config.layer_types]
     writer.add_block_count(layers)
@@ -189,6 +192,9 @@ def _metadata(writer, config, text):
         writer.add_expert_count(config.num_experts)
         writer.add_expert_used_count(config.top_k_experts)
         writer.add_expert_feed_forward_length(config.moe_intermediate_size)
+
+
+def _placeholder_tokens(writer, config):
     writer.add_tokenizer_model("gemma4")
     writer.add_token_list([f"t{i}" for i in range(config.vocab_size)])
     writer.add_token_scores([float(-i) for i in range(config.vocab_size)])
@@ -209,7 +215,8 @@ def write_case(name, case):
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
     writer = gguf.GGUFWriter(OUT / f"{name}.gguf", "gemma4")
-    _metadata(writer, config, text)
+    _hyperparameters(writer, config, text)
+    _placeholder_tokens(writer, config)
     writer.add_tensor("rope_freqs.weight", _rope_freqs(text))
     digests, state, tied = {}, {}, None
     for full, values in _draw(model, rng):
@@ -237,6 +244,44 @@ def write_case(name, case):
     hub = json.loads(json.dumps(text)) | {"model_type": config.model_type}
     (OUT / f"{name}.json").write_text(json.dumps({"config": hub, "tensors": digests}, indent=1, sort_keys=True) + "\n")
     print(name, "logits", float(logits.abs().max()), (OUT / f"{name}.gguf").stat().st_size, "bytes")
+
+
+def _tokenizer(writer, directory):
+    """A checkpoint's tokenizer and chat template, as llama.cpp's converter writes Gemma 4's."""
+    vocabulary = gguf.LlamaHfVocab(directory)
+    tokens, scores, types = zip(*vocabulary.all_tokens())
+    writer.add_tokenizer_model("gemma4")
+    writer.add_token_list(tokens)
+    writer.add_token_scores(scores)
+    writer.add_token_types([gguf.TokenType.USER_DEFINED if token.decode() in VISIBLE else kind
+                            for token, kind in zip(tokens, types)])
+    gguf.SpecialVocab(directory, load_merges=True).add_to_gguf(writer, quiet=True)
+    writer.add_add_space_prefix(False)
+    writer.add_add_bos_token(True)
+
+
+def write_tiny():
+    """tiny.gguf: the decoder of golden/data/tiny, which answers questions, with its tokenizer and template."""
+    directory = OUT.parents[2] / "golden" / "data" / "tiny"
+    config = AutoConfig.from_pretrained(directory).text_config
+    text = json.loads((directory / "config.json").read_text())["text_config"]
+    full = [i for i, kind in enumerate(config.layer_types) if kind == F]
+    text |= {"global_head_dim": text["per_layer_config"][str(full[0])]["head_dim"]}
+    writer = gguf.GGUFWriter(OUT / "tiny.gguf", "gemma4")
+    _hyperparameters(writer, config, text)
+    _tokenizer(writer, directory)
+    writer.add_tensor("rope_freqs.weight", _rope_freqs(text))
+    prefix = "model.language_model."
+    for full_name, values in sorted(load_file(directory / "model.safetensors").items()):
+        if not full_name.startswith(prefix):
+            continue
+        name, values = full_name.removeprefix(prefix), values.float().numpy()
+        kind = Q.F32 if values.ndim == 1 else Q.BF16
+        writer.add_tensor(gguf_name(name), pack(values, kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 def write_formats():
@@ -285,6 +330,7 @@ def main():
     for name, case in CASES.items():
         write_case(name, case)
     write_formats()
+    write_tiny()
 
 
 if __name__ == "__main__":

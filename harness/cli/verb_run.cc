@@ -290,9 +290,10 @@ Result<int> run_verb(const Options& options) {
 }
 
 void add_what(CLI::App* verb, Options& options) {
-  verb->add_option("--model", options.model,
-                   "A checkpoint directory, or a hub id: org/name[@revision], from the cache of huggingface_hub or "
-                   "fetched into it (HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE)")
+  verb->add_option(
+          "--model", options.model,
+          "A checkpoint directory, a GGUF file, or a hub id: org/name[@revision], from the cache of huggingface_hub or "
+          "fetched into it (HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE)")
       ->required();
   const auto repeated = [&](const char* name, auto& into, const char* what) {
     verb->add_option(name, into, what)->allow_extra_args(false);
@@ -320,7 +321,7 @@ void add_how(CLI::App* verb, Options& options) {
   verb->add_option("--draft-tokens", options.draft_tokens,
                    "Tokens that it proposes a round (default: its generation_config.json's, else 20)")
       ->check(CLI::Range(1, 64));
-  verb->add_option("--tokenizer", options.tokenizer, "A tokenizer.json, tokenizer.model or folder with one");
+  verb->add_option("--tokenizer", options.tokenizer, "A tokenizer.json, tokenizer.model, GGUF file or folder with one");
   verb->add_option("--image-tokens", options.ask.image_tokens, "Budget of each picture")
       ->check(CLI::IsMember({70, 140, 280, 560, 1120}));
   verb->add_option("--max-tokens", options.max_tokens, "Most tokens of a reply; else the checkpoint's, else 256")

@@ -1,6 +1,8 @@
 #include "model/chat/chat_template.h"
 
+#include <array>
 #include <optional>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -9,6 +11,7 @@
 #include "base/sha256.h"
 #include "gemma4.h"
 #include "jinja_child.h"
+#include "model/gguf/gguf_tokens.h"
 #include "value.h"
 
 namespace assay {
@@ -116,7 +119,30 @@ Result<ChatTemplate> ChatTemplate::of(std::string_view text, const std::string& 
   return ChatTemplate(std::make_shared<const Parts>(std::move(parts)));
 }
 
+namespace {
+
+Result<ChatTemplate> open_gguf(const fs::path& path) {
+  constexpr std::string_view kKey = "tokenizer.chat_template";
+  ASSAY_TRY(file, Gguf::open(path));
+  const GgufValue* value = file.find(kKey);
+  const auto text = value == nullptr ? std::nullopt : value->text();
+  if (!text)
+    return fail(
+        {Failure::bad_input, path.string(), std::string(kKey), "a string", value == nullptr ? "none" : value->what()});
+  ASSAY_TRY(tokens, read_gguf_tokens(file));
+  std::map<std::string, std::string> special;
+  using Name = std::pair<const char*, const char*>;
+  for (const auto& [name, key] : std::array{Name{"bos_token", "bos"}, Name{"eos_token", "eos"},
+                                            Name{"unk_token", "unknown"}, Name{"pad_token", "padding"}})
+    if (const std::string_view token = tokens.text(key); !token.empty()) special[name] = token;
+  return ChatTemplate::of(*text, path.string(), std::move(special));
+}
+
+}  // namespace
+
 Result<ChatTemplate> ChatTemplate::open(const fs::path& checkpoint) {
+  std::error_code unreadable;
+  if (fs::is_regular_file(checkpoint, unreadable)) return open_gguf(checkpoint);
   ASSAY_TRY(tokenizer, read_config(checkpoint / "tokenizer_config.json"));
   std::map<std::string, std::string> tokens = special_tokens(tokenizer);
   const fs::path file = checkpoint / "chat_template.jinja";

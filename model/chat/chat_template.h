@@ -23,8 +23,8 @@ struct ChatOptions {
 class ChatTemplate {
  public:
   /// From chat_template.jinja, else chat_template.json's, processor_config.json's or tokenizer_config.json's
-  /// chat_template (of several, the one named default); the special tokens from tokenizer_config.json. Errors: io;
-  /// bad_input (no template, not text, not JSON).
+  /// chat_template (of several, the one named default); the special tokens from tokenizer_config.json. Of a GGUF file,
+  /// from its metadata. Errors: io; bad_input (no template, not text, not JSON).
   static Result<ChatTemplate> open(const std::filesystem::path& checkpoint);
 
   /// A template's text. `where` names it in errors.

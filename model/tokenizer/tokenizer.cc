@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/files.h"
+#include "gguf_tokenizer.h"
 #include "tokenizer_parts.h"
 #include "utf8.h"
 
@@ -92,6 +93,10 @@ std::string text_of_bytes(const std::string& bytes) {
 Result<Tokenizer> Tokenizer::open(const std::filesystem::path& path) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) return whole(open_directory(path));
+  if (path.extension() == ".gguf") {
+    ASSAY_TRY(file, Gguf::open(path));
+    return from_gguf(file);
+  }
   return whole(path.extension() == ".model" ? open_model(path, {}) : open_json(path, {}));
 }
 
@@ -101,6 +106,11 @@ Result<Tokenizer> Tokenizer::from_json(std::string_view text, const std::string&
 
 Result<Tokenizer> Tokenizer::from_model(std::string_view bytes, const std::string& where) {
   return whole(read_model(bytes, {}, where));
+}
+
+Result<Tokenizer> Tokenizer::from_gguf(const Gguf& file) {
+  ASSAY_TRY(read, read_gguf_tokenizer(file));
+  return whole(assemble(std::move(read.file), read.config, file.where()));
 }
 
 Result<std::vector<std::int64_t>> Tokenizer::encode(std::string_view text, EncodeOptions options) const {

@@ -17,6 +17,8 @@
 
 namespace assay {
 
+class Gguf;
+
 struct EncodeOptions {
   bool add_special = true;  ///< what the file's post-processor (or add_bos_token, for a tokenizer.model) puts around
   bool strict = false;      ///< invalid UTF-8 is an error; else each bad sequence is U+FFFD (Python's errors='replace')
@@ -25,7 +27,8 @@ struct EncodeOptions {
 /// A loaded tokenizer: cheap to copy, safe to share between threads.
 class Tokenizer {
  public:
-  /// A tokenizer.json, a tokenizer.model, or a checkpoint directory that holds one (json preferred). A directory's
+  /// A tokenizer.json, a tokenizer.model, a .gguf, or a checkpoint directory that holds one of the first two (json
+  /// preferred). A directory's
   /// tokenizer_config.json is read too, as transformers reads it: it names special tokens and adds some.
   /// Errors: io; bad_input (file, field); unsupported (well formed, but not what Gemma's files hold).
   /// Source: GemmaTokenizer, TokenizersBackend (transformers 5.22.2), tokenizers 0.23.
@@ -34,6 +37,9 @@ class Tokenizer {
   /// The same from a tokenizer.json's or a tokenizer.model's bytes; `where` names them in failures.
   static Result<Tokenizer> from_json(std::string_view text, const std::string& where);
   static Result<Tokenizer> from_model(std::string_view bytes, const std::string& where);
+  /// Of a GGUF's metadata, which may ask for a token in front of every text (add_bos_token) that a tokenizer.json does
+  /// not. Errors: bad_input, unsupported (no merges, another family), naming the key.
+  static Result<Tokenizer> from_gguf(const Gguf& file);
 
   /// Token ids of `text`; special tokens spelt out in it are recognised, as transformers does.
   /// Errors: bad_input (text longer than 1 GiB; with `strict`, the offset of the first invalid byte; an unknown

@@ -61,6 +61,23 @@ class RunCli : public Cli {
   TinyModel model_;
 };
 
+TEST_F(RunCli, AGgufFileNeedsNothingBesideIt) {
+  const std::string data = ASSAY_SOURCE_DIR;
+  const auto reply = [&](const std::string& model) {
+    const Ran ran =
+        assay("run --model " + data + model + " --prompt 'What is the capital of France?' --greedy --json", kOneThread);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return json::parse(ran.out, nullptr, false)["results"];
+  };
+  const json ours = reply("/tests/data/gguf/tiny.gguf");
+  EXPECT_EQ(ours, reply("/golden/data/tiny"));
+  EXPECT_THAT(ours[0]["text"], HasSubstr("Paris"));
+  EXPECT_EQ(ours[0]["finish_reason"], "stop");
+  const Ran none = assay("run --model " + data + "/tests/data/gguf/e2b-q4_0.gguf --prompt 'Hello'");
+  EXPECT_EQ(none.code, 2) << "a file whose tokens have no merges";
+  EXPECT_THAT(none.err, HasSubstr("tokenizer.ggml.merges"));
+}
+
 TEST_F(RunCli, SaysWhatTransformersGenerates) {
   for (const std::string name : {"short", "softcap", "one-token", "beyond-window"}) {
     const std::vector<Ints> theirs = rows(name, "outputs", "generated_ids");
