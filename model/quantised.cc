@@ -23,7 +23,8 @@ void dequantise(const BlockQ6K& block, std::span<float, 256> out) {
     const std::size_t half = element / 128, quarter = element / 32 % 4, lane = element % 32;
     const unsigned low = block.low[half * 64 + quarter % 2 * 32 + lane] >> (quarter / 2 * 4) & 0xfU;
     const unsigned high = block.high[half * 32 + lane] >> (quarter * 2) & 3U;
-    out[element] = d * float(block.scale[element / 16]) * float(int(low | high << 4) - 32);
+    const std::size_t group = element / 16;
+    out[element] = d * float(block.scale[group]) * float(int(low | high << 4) - 32);
   }
 }
 

@@ -208,8 +208,9 @@ TEST_F(SyntheticCache, TakesOverWhatAKilledWriterLeft) {
 }
 
 TEST_F(SyntheticCache, WritersWaitForOneAnother) {
-  std::vector<std::jthread> writers;
   std::vector<std::optional<Result<Checkpoint>>> opened(4);
+  std::vector<std::jthread> writers;
+  writers.reserve(opened.size());
   for (auto& one : opened) writers.emplace_back([&] { one = open(); });
   writers.clear();
   for (const auto& one : opened) expect_right(*one);
