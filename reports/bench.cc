@@ -78,7 +78,7 @@ Json json_of(const BenchResult& result, const Roofs& roofs) {
   const auto per_second = [seconds](double amount) { return seconds > 0 ? amount / seconds : 0; };
   Json ops = Json::array();
   for (const OpShare& op : result.ops) {
-    const Bound least = bound(op.must, roofs);
+    const Bound least = bound(op.must, roofs.rates());
     ops.push_back({{"op", op.op},
                    {"seconds", op.seconds},
                    {"calls", op.calls},
@@ -100,6 +100,7 @@ Json json_of(const BenchResult& result, const Roofs& roofs) {
             {"roof_share", result.share(roofs)},
             {"must", json_of(result.must)},
             {"times", result.times},
+            {"beside", result.beside},
             {"right", nullptr},
             {"rerun", printable(result.rerun)},
             {"note", printable(result.note)},
@@ -118,6 +119,7 @@ BenchResult result_of(const Json& json) {
   result.unit = json.at("unit").get<std::string>();
   result.must = must_of(json.at("must"));
   result.times = json.at("times").get<std::map<std::string, double>>();
+  result.beside = json.at("beside").get<std::map<std::string, double>>();
   if (!json.at("right").is_null()) result.right = json.at("right").get<bool>();
   result.rerun = json.at("rerun").get<std::string>();
   result.note = json.at("note").get<std::string>();
@@ -148,6 +150,12 @@ const Roof* Roofs::find(std::string_view name) const {
   return nullptr;
 }
 
+std::map<std::string, double> Roofs::rates() const {
+  std::map<std::string, double> rates;
+  for (const Roof& roof : all) rates[roof.name] = roof.per_second();
+  return rates;
+}
+
 Must& Must::operator+=(const Must& other) {
   bytes += other.bytes;
   for (const auto& [roof, count] : other.flops) flops[roof] += count;
@@ -160,11 +168,10 @@ double Must::all_flops() const {
   return sum;
 }
 
-Bound bound(const Must& must, const Roofs& roofs) {
+Bound bound(const Must& must, const std::map<std::string, double>& rates) {
   const auto seconds = [&](const std::string& name, double amount) {
-    const Roof* roof = roofs.find(name);
-    const double rate = roof == nullptr ? 0 : roof->per_second();
-    return rate > 0 ? amount / rate : 0;
+    const auto rate = rates.find(name);
+    return rate != rates.end() && rate->second > 0 ? amount / rate->second : 0;
   };
   Bound most{.seconds = seconds("read", must.bytes), .roof = "read"};
   double arithmetic = 0, largest = 0;
@@ -189,7 +196,7 @@ double BenchResult::rate() const {
 Bound BenchResult::bound_by(const Roofs& roofs) const {
   Must counted = must;
   if (how == "warm") counted.bytes = 0;
-  return bound(counted, roofs);
+  return bound(counted, beside.empty() ? roofs.rates() : beside);
 }
 
 double BenchResult::share(const Roofs& roofs) const {

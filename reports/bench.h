@@ -44,6 +44,8 @@ struct Roofs {
   std::vector<Roof> all;
 
   const Roof* find(std::string_view name) const;
+  /// Bytes or FLOPs a second by name, of the median samples.
+  std::map<std::string, double> rates() const;
   bool operator==(const Roofs&) const = default;
 };
 
@@ -63,7 +65,7 @@ struct Bound {
   double seconds = 0;
   std::string roof;  ///< empty: nothing bounds it
 };
-Bound bound(const Must& must, const Roofs& roofs);
+Bound bound(const Must& must, const std::map<std::string, double>& rates);
 
 /// One op inside an engine's call.
 struct OpShare {
@@ -87,7 +89,10 @@ struct BenchResult {
   std::optional<bool> right;            ///< whether the output was right after timing; empty: not judged here
   std::string rerun;                    ///< the command that measures just this
   std::map<std::string, double> times;  ///< times as fast as: `eigen`, `portable`
-  std::vector<OpShare> ops;             ///< of one sample; empty where the engine does not time itself
+  /// Roofs as they were beside these samples, bytes or FLOPs a second; empty: as in the whole run. Machines that others
+  /// use, too, are not as fast at the end of a run as at its start.
+  std::map<std::string, double> beside;
+  std::vector<OpShare> ops;  ///< of one sample; empty where the engine does not time itself
   std::string note;
 
   double median_seconds() const;

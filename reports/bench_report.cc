@@ -92,7 +92,7 @@ std::string ops_table(const BenchRun& run, const BenchResult& result) {
   double all = 0;
   for (const OpShare& op : ops) all += op.seconds;
   for (const OpShare& op : ops) {
-    const Bound least = bound(op.must, run.roofs);
+    const Bound least = bound(op.must, run.roofs.rates());
     table.add({op.op, seconds_text(op.seconds), fmt::format("{:.1f} %", all > 0 ? 100 * op.seconds / all : 0),
                std::to_string(op.calls), per_second(op.must.bytes, op.seconds),
                per_second(op.must.all_flops(), op.seconds),

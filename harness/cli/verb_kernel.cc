@@ -48,7 +48,7 @@ struct Options {
   std::uint64_t seed = kCheckSeed;
   int threads = 0, repetitions = 7, top = 3;
   double seconds = 0.03, deadline = 600;
-  bool json = false, once = false, alone = false, no_warm = false;
+  bool json = false, once = false, alone = false, no_warm = false, taken = false;
 };
 
 int threads_of(const Options& options) { return options.threads > 0 ? options.threads : machine_facts().cores; }
@@ -249,8 +249,13 @@ std::vector<Shape> costly_shapes(const OpInfo& op, const Kernel& kernel, const s
   }
   std::stable_sort(costs.begin(), costs.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   std::vector<Shape> shapes;
-  for (const auto& [cost, shape] : costs)
-    if (int(shapes.size()) < most) shapes.push_back(shape);
+  // Timed again and again in place, an op would feed on its own output, until that is subnormal.
+  const auto in_place = std::find(op.dims.begin(), op.dims.end(), "in_place");
+  for (auto& [cost, shape] : costs) {
+    if (in_place != op.dims.end()) shape[std::size_t(in_place - op.dims.begin())] = 0;
+    if (int(shapes.size()) < most && std::find(shapes.begin(), shapes.end(), shape) == shapes.end())
+      shapes.push_back(shape);
+  }
   return shapes;
 }
 
@@ -284,7 +289,12 @@ Result<BenchRun> bench_run(const Options& options, const std::string& command) {
                .facts = {}};
   for (const std::string& model : options.models) run.model += (run.model.empty() ? "" : " ") + model;
   ASSAY_TRY(selected, chosen_kernels(options));
+  if (options.taken)
+    std::erase_if(selected, [](const Kernel* kernel) {
+      return kernel != kernels::best_kernel(kernel->op, kernel->format, kernel->acts);
+    });
   ASSAY_TRY(uses, uses_of(options, {"e2b"}));
+  ASSAY_TRY(others, uses_of(options, published_names()));  // for ops that E2B has no use for: experts
   const KernelBenchOptions how{.threads = threads_of(options),
                                .repetitions = options.repetitions,
                                .seconds = options.seconds,
@@ -297,6 +307,7 @@ Result<BenchRun> bench_run(const Options& options, const std::string& command) {
     progress.show(done++, groups.size());
     const OpInfo& op = kernels::info(group[0]->op);
     std::vector<Shape> shapes = costly_shapes(op, *group[0], uses, options.top);
+    if (shapes.empty()) shapes = costly_shapes(op, *group[0], others, options.top);
     if (!options.shape.empty()) {
       const auto shape = kernels::parse_shape(op, options.shape);
       if (!shape)
@@ -495,6 +506,7 @@ Result<int> watch(const Options& options) {
 std::string command_line(const char* sub, const Options& options) {
   std::string text = std::string("assay kernel ") + sub;
   for (const std::string& name : options.names) text += " " + name;
+  if (options.taken) text += " --taken";
   if (!options.shape.empty()) text += " --shape " + options.shape;
   if (options.threads > 0) text += " --threads " + std::to_string(options.threads);
   return text;
@@ -548,7 +560,7 @@ void add_kernel(CLI::App& app, int& exit) {
 
   auto* bench_verb =
       verb->add_subcommand("bench", "Times kernels beside this machine's roofs, with cold and warm caches.");
-  add_common(bench_verb, *options, true);
+  add_common(bench_verb, *options, false);
   bench_verb->add_option("--top", options->top, "How many of the model's shapes, those that cost most (model: e2b)")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
@@ -556,6 +568,7 @@ void add_kernel(CLI::App& app, int& exit) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   bench_verb->add_option("--seconds", options->seconds, "Of each repetition, at least")->capture_default_str();
+  bench_verb->add_flag("--taken", options->taken, "Only kernels that dispatch takes here");
   bench_verb->add_flag("--alone", options->alone, "Without portable and Eigen beside them");
   bench_verb->add_flag("--cold", options->no_warm, "Cold caches only");
   bench_verb->add_option("--svg", options->svg, "Write a chart of the shares of the roof to this file");

@@ -15,7 +15,7 @@ using nlohmann::json;
 using testing::HasSubstr;
 
 TEST(Bound, IsTheSlowestOfReadingAndAllProducts) {
-  const Roofs roofs = easy_roofs();
+  const auto roofs = easy_roofs().rates();
   EXPECT_EQ(bound({.bytes = 30, .flops = {{"int8", 100}}}, roofs).seconds, 3);
   EXPECT_EQ(bound({.bytes = 30, .flops = {{"int8", 100}}}, roofs).roof, "read");
   const Bound products = bound({.bytes = 30, .flops = {{"int8", 200}, {"fp32", 60}}}, roofs);
@@ -32,6 +32,8 @@ TEST(BenchResult, ShareIsOfTheMedianAndWarmCountsNoBytes) {
   result.how = "warm";
   EXPECT_DOUBLE_EQ(result.share(easy_roofs()), 0.25);
   EXPECT_EQ(BenchResult{}.share(easy_roofs()), 0);
+  result.beside["int8"] = 50;
+  EXPECT_DOUBLE_EQ(result.share(easy_roofs()), 0.5) << "of the roof as it was beside it";
 }
 
 TEST(BenchJson, ReadsBackWhatItWrote) {
@@ -48,7 +50,7 @@ TEST(BenchJson, SaysWhatFollowsFromTheSamples) {
   EXPECT_EQ(kernel["mad_seconds"], 0);
   EXPECT_EQ(kernel["bytes_per_second"], 5);
   EXPECT_EQ(kernel["roof"], "read");
-  EXPECT_EQ(kernel["roof_share"], 0.5);
+  EXPECT_EQ(kernel["roof_share"], 0.25) << "10 bytes at 20 a second in 2 seconds";
   EXPECT_EQ(kernel["seconds"], json::array({2, 2.5, 2}));
   EXPECT_DOUBLE_EQ(kernel["ops"][0]["roof_share"], 0.5 / 1.5);
   EXPECT_EQ(out["results"][1]["right"], nullptr);

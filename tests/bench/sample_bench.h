@@ -39,6 +39,7 @@ inline BenchRun easy_run() {
   kernel.right = true;
   kernel.rerun = "assay kernel bench gemv_q4_0_int8_x";
   kernel.times["portable"] = 8.5;
+  kernel.beside["read"] = 20;
   OpShare op;
   op.op = "gemv";
   op.seconds = 1.5;

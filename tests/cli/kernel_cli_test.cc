@@ -70,6 +70,19 @@ TEST_F(KernelCli, TimesAKernelBesideRoofsAndPortable) {
   EXPECT_THAT(bytes_of(svg), HasSubstr("<svg"));
 }
 
+TEST_F(KernelCli, TimesWhatDispatchTakesAtTheModelsOwnShapes) {
+  const Ran ran =
+      assay("kernel bench router --taken --alone --cold --top 2 --seconds 0.001 --reps 1 --threads 1 --json");
+  ASSERT_EQ(ran.code, 0) << ran.out << ran.err;
+  const json out = json::parse(ran.out);
+  ASSERT_EQ(out["results"].size(), 2U);  // E2B has no experts: the shapes are those of the model that has
+  for (const json& result : out["results"]) {
+    EXPECT_THAT(result["what"].get<std::string>(), HasSubstr("x128x8"));
+    EXPECT_EQ(result["how"], "cold");
+    EXPECT_EQ(result["subject"], out["results"][0]["subject"]);
+  }
+}
+
 TEST_F(KernelCli, WatchBuildsChecksAndTimesWhatIsSaved) {
   const Ran ran = assay("kernel watch add_fp32_fp32_portable --once --shape 8x64x0 --seconds 0.001 --reps 2 --json");
   ASSERT_EQ(ran.code, 0) << ran.out << ran.err;
