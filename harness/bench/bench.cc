@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
-#include <optional>
+#include <set>
 
 #include <fmt/format.h>
 #include <omp.h>
@@ -12,6 +12,8 @@
 #include "engine/op_times.h"
 #include "harness/kernel/roofs.h"
 #include "harness/machine/machine.h"
+#include "kernels/registry.h"
+#include "model/quantise.h"
 #include "reports/samples.h"
 
 namespace assay {
@@ -43,6 +45,17 @@ class One : public TapSink {
   One(int layers, TapId tap) : TapSink(layers) { want(tap); }
   void take(TapId, Rows<const float>) override {}
 };
+
+kernels::Format format_of(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::bf16: return kernels::Format::bf16;
+    case Dtype::q8_0: return kernels::Format::q8_0;
+    case Dtype::q4_0: return kernels::Format::q4_0;
+    case Dtype::q6_k: return kernels::Format::q6_k;
+    case Dtype::i8: return kernels::Format::i8;
+    default: return kernels::Format::fp32;  // what others are widened to
+  }
+}
 
 /// Something that is timed again and again.
 struct Task {
@@ -192,7 +205,11 @@ class EngineBench {
 
   Result<void> make_encoder_tasks() {
     if (!options_.encoders) return {};
-    const MustOptions must{.roof = options_.roof, .kv_bytes = 0, .bytes = packed_bytes(checkpoint_)};
+    const MustOptions must = [&] {
+      MustOptions made = counting(checkpoint_, options_);
+      made.kv_bytes = 0;  // towers cache nothing
+      return made;
+    }();
     if (plan_.vision) {
       const auto prompt = std::make_shared<MediaPrompt>(image_prompt(plan_));
       Task& task = add("vision", fmt::format("{} patches", prompt->units), 1, "image");
@@ -231,8 +248,11 @@ class EngineBench {
   }
 
   Result<void> repeat() {
-    std::vector<std::string> names{"read", options_.roof};
-    if (options_.roof != "fp32") names.emplace_back("fp32");
+    std::set<std::string> roofs;
+    for (const Task& task : tasks_)
+      for (const auto& [roof, count] : task.result.must.flops) roofs.insert(roof);
+    std::vector<std::string> names(roofs.begin(), roofs.end());
+    names.insert(names.begin(), "read");
     ASSAY_TRY(meter, RoofMeter::make(options_.threads, names));
     for (std::size_t i = 0; i < meter.size(); ++i) meter.run(i);
     for (int r = 0; r < options_.repetitions; ++r) {
@@ -291,23 +311,41 @@ std::vector<std::int64_t> with_placeholders(const Plan& plan, int count, std::in
 
 }  // namespace
 
-std::function<double(const std::string&, double)> packed_bytes(const Checkpoint& checkpoint) {
-  return [&checkpoint](const std::string& name, double values) {
+MustOptions counting(const Checkpoint& checkpoint, const EngineBenchOptions& options) {
+  const auto dtype_of = [&checkpoint, weights = options.weights](const std::string& name) -> std::optional<Dtype> {
     const auto found = checkpoint.tensors.find(name);
-    if (found == checkpoint.tensors.end()) return 0.0;
-    const Packing packing = packing_of(found->second.dtype);
-    return values * packing.bytes / packing.elements;
+    if (found == checkpoint.tensors.end()) return {};
+    const Tensor& tensor = found->second;
+    if (weights && !is_packed(tensor.dtype))
+      return quantised_dtype(name, tensor.shape.empty() ? 1 : tensor.shape.back(), *weights).value_or(tensor.dtype);
+    return tensor.dtype;
   };
+  MustOptions must;
+  must.roof = roof_of(options.acts);
+  must.kv_bytes = options.kv_bytes;
+  must.bytes = [dtype_of](const std::string& name, double values) {
+    const auto dtype = dtype_of(name);
+    return dtype ? values * packing_of(*dtype).bytes / packing_of(*dtype).elements : 0;
+  };
+  must.roof_of = [dtype_of, acts = options.acts](const std::string& name) {
+    const auto dtype = dtype_of(name);
+    const kernels::Format format = dtype ? format_of(*dtype) : kernels::Format::fp32;
+    for (int mode = int(acts); mode > 0; --mode)
+      if (kernels::best_kernel(kernels::Op::gemm, format, kernels::Acts(mode)) != nullptr)
+        return roof_of(kernels::Acts(mode));
+    return roof_of(kernels::Acts::fp32);
+  };
+  return must;
 }
 
 Must decode_must(const Checkpoint& checkpoint, const EngineBenchOptions& options, int depth) {
   return must_of(text_work(checkpoint.plan, {.tokens = 1, .cached = depth, .wanted = 1}),
-                 {.roof = options.roof, .kv_bytes = options.kv_bytes, .bytes = packed_bytes(checkpoint)});
+                 counting(checkpoint, options));
 }
 
 Must prefill_must(const Checkpoint& checkpoint, const EngineBenchOptions& options, int length) {
   return must_of(text_work(checkpoint.plan, {.tokens = length, .cached = 0, .wanted = 1}),
-                 {.roof = options.roof, .kv_bytes = options.kv_bytes, .bytes = packed_bytes(checkpoint)});
+                 counting(checkpoint, options));
 }
 
 std::vector<std::int64_t> filler_ids(const Plan& plan, int count) {

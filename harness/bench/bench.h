@@ -5,12 +5,15 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/engine.h"
 #include "harness/kernel/work.h"
+#include "kernels/formats.h"
+#include "model/checkpoint.h"
 #include "reports/bench.h"
 
 namespace assay {
@@ -21,15 +24,19 @@ struct EngineBenchOptions {
   int decode = 32;                     ///< tokens of one sample
   int repetitions = 5;
   int threads = 2;
-  double warm_up = 20;        ///< seconds at most, beside one round of everything
-  std::string roof = "fp32";  ///< whose FLOPs the products are: fp32, bf16 or int8, the activations' mode
-  double kv_bytes = 4;        ///< of a cached value
-  bool encoders = true;       ///< where the model has them
+  double warm_up = 20;  ///< seconds at most, beside one round of everything
+  /// The engine's mode of activations: whose roof the products are held against.
+  kernels::Acts acts = kernels::Acts::fp32;
+  /// What the engine packs the text decoder's weights to as it opens; none: as stored.
+  std::optional<Dtype> weights = {};
+  double kv_bytes = 4;   ///< of a cached value
+  bool encoders = true;  ///< where the model has them
   std::function<void(const std::string& doing)> progress;
 };
 
-/// Bytes of `values` values of a tensor as this checkpoint packs it; 0 for a tensor that it lacks.
-std::function<double(const std::string&, double)> packed_bytes(const Checkpoint& checkpoint);
+/// How passes over a checkpoint are counted: bytes as its tensors are packed, or would be to options.weights (0 for a
+/// tensor that it lacks); products in options.acts, or in the next finer mode that the tensor's format has kernels for.
+MustOptions counting(const Checkpoint& checkpoint, const EngineBenchOptions& options);
 
 /// What one token at `depth` and one prompt of `length` cannot do without.
 Must decode_must(const Checkpoint& checkpoint, const EngineBenchOptions& options, int depth);

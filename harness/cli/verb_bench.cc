@@ -17,6 +17,7 @@
 #include "harness/cli/verbs.h"
 #include "harness/engines/engines.h"
 #include "harness/machine/machine.h"
+#include "model/quantise.h"
 #include "model/synthetic.h"
 #include "reports/bench_report.h"
 
@@ -27,7 +28,7 @@ namespace fs = std::filesystem;
 
 struct Options {
   EngineBenchOptions bench;
-  std::string model, synthetic, engine;
+  std::string model, synthetic, engine = "cpu";
   EngineFlags flags;
   fs::path cache, json_file, svg;
   bool json = false, no_encoders = false;
@@ -82,10 +83,15 @@ void print_text(const BenchRun& run) {
 
 Result<int> bench_verb(Options options) {
   if (options.bench.threads == 0) options.bench.threads = machine_facts().cores;
-  if (options.engine.empty()) options.engine = built_in_engines().back().can.name;
   options.engine = options.flags.spell(options.engine);
+  if (const std::string threads = setting(options.engine, "threads", ""); !threads.empty())
+    return fail({Failure::bad_input, "--engine", "threads", "--threads, which the roofs take, too", threads});
   const std::string acts = setting(options.engine, "acts", "fp32"), kv = setting(options.engine, "kv", "fp32");
-  options.bench.roof = acts;
+  options.bench.acts = kernels::parse_acts(acts).value_or(kernels::Acts::fp32);
+  if (const std::string weights = setting(options.engine, "weights", ""); !weights.empty()) {
+    ASSAY_TRY(dtype, weights_named(weights, "--weights"));
+    options.bench.weights = dtype;
+  }
   options.bench.kv_bytes = bytes_of_kv(kv);
   options.bench.encoders = !options.no_encoders;
   ASSAY_TRY(engine, make_engine(options.engine));
@@ -125,7 +131,7 @@ void add_bench(CLI::App& app, int& exit) {
                    "A published configuration with computed weights: e2b, e4b, 12b, 26b-a4b, 31b, with :bf16, :q8_0 or "
                    ":q4_0, and :text without towers");
   verb->add_option("--cache", options->cache, "A folder that keeps synthetic weights for the next time");
-  verb->add_option("--engine", options->engine, "Which engine; the last of the built-in ones if none is named");
+  verb->add_option("--engine", options->engine, "Which engine")->capture_default_str();
   options->flags.add_to(verb, "threads");
   verb->add_option("--threads", options->bench.threads, "Threads; 0 = as many as cores")->check(CLI::NonNegativeNumber);
   verb->add_option("--lengths", options->bench.lengths, "Tokens of prompts")->delimiter(',')->capture_default_str();
@@ -138,12 +144,10 @@ void add_bench(CLI::App& app, int& exit) {
   verb->add_option("--out", options->json_file, "Write that JSON to this file, too");
   verb->add_option("--svg", options->svg, "Write a chart of the shares of the roof to this file");
   verb->footer(
-      "Medians are shown with their median absolute deviation. `of roof`: the time that reading every needed weight "
-      "and\n"
-      "cached K/V once would take at this machine's measured bandwidth, or the needed products at its measured peak,\n"
-      "whichever is longer, as a share of the time it took. Rows that nobody asks for are not needed: a prompt's "
-      "logits\n"
-      "are wanted of its last row.\n"
+      "Medians are shown with their median absolute deviation. `of roof`: the time that reading every needed weight\n"
+      "and cached K/V once would take at this machine's measured bandwidth, or the needed products at its measured\n"
+      "peak, whichever is longer, as a share of the time it took. Rows that nobody asks for are not needed: of a\n"
+      "prompt, logits are wanted of the last row.\n"
       "Exit codes: 0 measured, 2 it could not be, 3 there was nothing to measure.\n"
       "Example: assay bench --synthetic e2b:q4_0:text --lengths 128,512 --depths 0,2048");
   options->bench.threads = 0;

@@ -205,15 +205,14 @@ ModelWork audio_work(const Plan& plan, int frames) {
 
 Must must_of(const ModelWork& work, const MustOptions& options) {
   Must must;
-  double& flops = must.flops[options.roof];
   for (const Product& product : work.products) {
     const double values = double(product.rows) * product.cols;
     must.bytes += options.bytes(product.tensor, values * product.calls);
-    flops += 2 * values * product.vectors;
+    must.flops[options.roof_of ? options.roof_of(product.tensor) : options.roof] += 2 * values * product.vectors;
   }
   for (const Attending& attention : work.attention) {
     must.bytes += 2 * options.kv_bytes * attention.keys * attention.kv_heads * attention.head_dim;
-    flops += 4 * attention.pairs * attention.heads * attention.head_dim;
+    must.flops[options.roof] += 4 * attention.pairs * attention.heads * attention.head_dim;
   }
   for (const Lookup& lookup : work.lookups)
     must.bytes += options.bytes(lookup.tensor, double(lookup.rows) * lookup.cols);

@@ -62,8 +62,10 @@ ModelWork vision_work(const Plan& plan, int patches);
 ModelWork audio_work(const Plan& plan, int frames);
 
 struct MustOptions {
-  std::string roof = "fp32";  ///< whose FLOPs all products count as: that of the activations' mode
-  double kv_bytes = 4;        ///< of one cached value
+  std::string roof = "fp32";  ///< whose FLOPs attention's products count as, and all others without `roof_of`
+  /// Whose FLOPs products with a tensor count as: engines compute in a finer mode where a format has no kernels.
+  std::function<std::string(const std::string& tensor)> roof_of = {};
+  double kv_bytes = 4;  ///< of one cached value
   /// Bytes of so many values of a tensor: as the checkpoint packs them.
   std::function<double(const std::string& tensor, double values)> bytes;
 };

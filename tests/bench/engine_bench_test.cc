@@ -139,10 +139,25 @@ TEST(EngineBench, WhatATokenNeedsFollowsFromTheFilesTypes) {
     if (name.starts_with("layers.") && tensor.shape.size() == 2) weights += double(tensor.bytes.size());
   EXPECT_GT(must.bytes, weights);
   EXPECT_LT(must.bytes, 3 * weights);
-  EXPECT_EQ(packed_bytes(tiny())("embed_tokens.weight", 10), 20) << "bf16";
-  EXPECT_EQ(packed_bytes(tiny())("no such tensor", 10), 0);
+  EXPECT_EQ(counting(tiny(), few()).bytes("embed_tokens.weight", 10), 20) << "bf16";
+  EXPECT_EQ(counting(tiny(), few()).bytes("no such tensor", 10), 0);
   EXPECT_GT(decode_must(tiny(), few(), 100).bytes, must.bytes);
   EXPECT_GT(prefill_must(tiny(), few(), 9).all_flops(), must.all_flops());
+}
+
+TEST(EngineBench, CountsWhatAnEngineMakesOfTheWeights) {
+  const std::string gate = "layers.0.mlp.gate_proj.weight", norm = "layers.0.input_layernorm.weight";
+  ASSERT_EQ(tiny().tensors.at(gate).shape.back() % 32, 0);
+  EngineBenchOptions options = few();
+  options.acts = kernels::Acts::int8;
+  EXPECT_EQ(counting(tiny(), options).roof_of(gate), "bf16") << "int8 has no kernels for bf16 weights: the next finer";
+  EXPECT_EQ(counting(tiny(), options).bytes(gate, 64), 128);
+  options.weights = Dtype::q4_0;
+  EXPECT_EQ(counting(tiny(), options).roof_of(gate), "int8");
+  EXPECT_EQ(counting(tiny(), options).bytes(gate, 64), 36);
+  EXPECT_EQ(counting(tiny(), options).bytes(norm, 64), 128) << "norms stay";
+  options.acts = kernels::Acts::bf16;
+  EXPECT_EQ(counting(tiny(), options).roof_of(gate), "fp32") << "bf16 has none for q4_0";
 }
 
 TEST(EngineBench, FillerNeverStandsForMedia) {
