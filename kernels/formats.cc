@@ -29,10 +29,10 @@ void from_q4_0(const BlockQ4_0& block, float* out) {
 void from_q6_k(const BlockQ6_K& block, float* out) {
   const float d = widen_f16(block.d);
   for (int v = 0; v < 256; ++v) {
-    const int half = v / 128, j = v % 128 / 32, i = v % 32;
+    const int half = v / 128, j = v % 128 / 32, i = v % 32, group = v / 16;
     const int low = block.low[64 * half + 32 * (j % 2) + i] >> (j >= 2 ? 4 : 0) & 15;
     const int high = block.high[32 * half + i] >> (2 * j) & 3;
-    out[v] = d * float(block.scales[v / 16]) * float((low | high << 4) - 32);
+    out[v] = d * float(block.scales[group]) * float((low | high << 4) - 32);
   }
 }
 
@@ -103,7 +103,8 @@ void to_q6_k(const float* x, BlockQ6_K& block) {
   for (std::size_t g = 0; g < 16; ++g)
     block.scales[g] = std::int8_t(std::min(127, int(std::nearbyint(inverse * fitted[g]))));
   for (int v = 0; v < 256; ++v) {
-    const float d = widen_f16(block.d) * float(block.scales[v / 16]);
+    const int group = v / 16;
+    const float d = widen_f16(block.d) * float(block.scales[group]);
     std::uint8_t& six = q[std::size_t(v)];
     if (d != 0) six = std::uint8_t(nearest(x[v] / d, -32, 31) + 32);  // else the fit's: any integer stands for 0
     const int half = v / 128, j = v % 128 / 32, i = v % 32;

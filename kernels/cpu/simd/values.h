@@ -63,7 +63,8 @@ struct ValuesQ6_K {
     const auto low = V::right(V::bytes(block.low + 64 * half + 32 * (j % 2) + i), j >= 2 ? 4 : 0);
     const auto high = V::right(V::bytes(block.high + 32 * half + i), 2 * j);
     const auto six = V::either(V::both(low, V::set(15)), V::left(V::both(high, V::set(3)), 4));
-    const float scale = V::half(block.d) * float(block.scales[c % 256 / 16]);
+    const int group = c % 256 / 16;
+    const float scale = V::half(block.d) * float(block.scales[group]);
     return V::mul(V::to_float(V::add(six, V::set(-32))), V::set(scale));
   }
 };
