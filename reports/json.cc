@@ -36,6 +36,12 @@ Verdict verdict(const Json& value) {
   throw std::invalid_argument("a verdict, not \"" + text + "\"");
 }
 
+Standing standing(const Json& value) {
+  const auto& text = value.get_ref<const std::string&>();
+  if (const auto parsed = parse_standing(text)) return *parsed;
+  throw std::invalid_argument("a standing, not \"" + text + "\"");
+}
+
 Json json_of(const TapResult& tap) {
   const ErrorStats& stats = tap.stats;
   return {{"tap", tap.tap},
@@ -101,6 +107,9 @@ Json json_of(const PathResult& result) {
           {"note", printable(result.note)},
           {"seconds", number(result.seconds)},
           {"rerun", printable(result.rerun)},
+          {"standing", name_of(result.standing)},
+          {"because", printable(result.because)},
+          {"budget_before", result.budget_before ? number(*result.budget_before) : Json()},
           {"taps", std::move(taps)}};
 }
 
@@ -115,6 +124,11 @@ PathResult result_of(const Json& json) {
   result.note = json.at("note").get<std::string>();
   result.seconds = number(json.at("seconds"));
   result.rerun = json.at("rerun").get<std::string>();
+  if (json.contains("standing")) {  // earlier runs have none
+    result.standing = standing(json["standing"]);
+    result.because = json.at("because").get<std::string>();
+    if (const Json& before = json.at("budget_before"); !before.is_null()) result.budget_before = number(before);
+  }
   for (const Json& tap : json.at("taps")) result.taps.push_back(tap_of(tap));
   return result;
 }
@@ -146,8 +160,11 @@ std::string to_json(const Run& run) {
   add("counts", {{"passed", counts.passed},
                  {"failed", counts.failed},
                  {"unsupported", counts.unsupported},
-                 {"no_golden", counts.no_golden}});
+                 {"no_golden", counts.no_golden},
+                 {"known", counts.known},
+                 {"as_before", counts.as_before}});
   add("unmet", run.unmet);
+  add("expired", run.expired);
   out += ",\n\"results\":[";
   for (const PathResult& result : run.results) out += (out.back() == '[' ? "\n" : ",\n") + to_json(result);
   return out + "]}\n";
@@ -162,6 +179,7 @@ Result<Run> run_from_json(std::string_view json, std::string_view where) {
     run.machine.cores = read.at("machine").at("cores").get<int>();
     run.seconds = number(read.at("seconds"));
     run.unmet = read.at("unmet").get<std::vector<std::string>>();
+    if (read.contains("expired")) run.expired = read["expired"].get<std::vector<std::string>>();
     for (const Json& result : read.at("results")) run.results.push_back(result_of(result));
     return run;
   });

@@ -25,9 +25,12 @@ void add_case(pugi::xml_node suite, const PathResult& result) {
   set(node, "name", result.case_name + "/" + result.path);
   set(node, "classname", result.engine + "." + result.golden);
   set(node, "time", seconds(result.seconds));
-  if (result.verdict == Verdict::unsupported || result.verdict == Verdict::no_golden) {
+  const bool judged = result.verdict != Verdict::unsupported && result.verdict != Verdict::no_golden;
+  if (!judged && !fails(result)) {
     set(node.append_child("skipped"), "message", result.note);
-  } else if (failed(result.verdict)) {
+  } else if (!fails(result) && failed(result.verdict)) {
+    set(node.append_child("skipped"), "message", result.because);
+  } else if (fails(result)) {
     const Explanation why = explain(result);
     pugi::xml_node child = node.append_child(is_error(result.verdict) ? "error" : "failure");
     set(child, "message", why.title);
@@ -44,15 +47,16 @@ void add_suite(pugi::xml_node root, const Run& run, const Line& line) {
   double total = 0;
   for (const PathResult& result : run.results) {
     if (result.engine != line.engine || result.golden != line.golden) continue;
-    errors += is_error(result.verdict) ? 1 : 0;
+    errors += is_error(result.verdict) && fails(result) ? 1 : 0;
     total += result.seconds;
   }
   set(suite, "name", line.engine + "." + line.golden);
   set(suite, "time", seconds(total));
-  set(suite, "tests", std::to_string(line.passed + line.failed + line.unsupported + line.no_golden));
+  const Counts& counts = line.counts;
+  set(suite, "tests", std::to_string(counts.all()));
   set(suite, "errors", std::to_string(errors));
-  set(suite, "skipped", std::to_string(line.unsupported + line.no_golden));
-  set(suite, "failures", std::to_string(line.failed - errors));
+  set(suite, "skipped", std::to_string(counts.all() - counts.passed - counts.failed));
+  set(suite, "failures", std::to_string(counts.failed - errors));
   pugi::xml_node properties = suite.append_child("properties");
   const auto property = [&](const char* name, const std::string& value) {
     pugi::xml_node node = properties.append_child("property");

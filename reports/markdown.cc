@@ -1,5 +1,6 @@
 #include "reports/markdown.h"
 
+#include <algorithm>
 #include <cstddef>
 
 #include <fmt/format.h>
@@ -11,6 +12,7 @@ namespace assay {
 namespace {
 
 constexpr std::size_t kMostFailures = 20;  // GitHub refuses comments over 65536 characters
+constexpr std::size_t kMostGrowths = 10;
 
 /// For text between tags or in a table cell.
 std::string escape(std::string_view text) {
@@ -40,22 +42,31 @@ std::string clipped(const std::string& text) {
 std::string to_markdown(const Run& run) {
   const Counts counts = count(run);
   const int code = exit_code(run);
-  std::string out = fmt::format("### assay {}: {} passed, {} failed, {} unsupported\n\n",
+  const std::string excused = excused_text(counts);
+  std::string out = fmt::format("### assay {}: {} passed, {} failed, {} unsupported{}{}\n\n",
                                 code == 0   ? "✅"
                                 : code == 3 ? "⚠️"
                                             : "❌",
-                                counts.passed, counts.failed, counts.unsupported);
+                                counts.passed, counts.failed, counts.unsupported, excused.empty() ? "" : ", ", excused);
   if (code == 3) out += "Nothing was judged.\n\n";
   for (const std::string& line : run.unmet) out += fmt::format("- **unmet**: {}\n", escape(line));
-  if (!run.unmet.empty()) out += "\n";
+  for (const std::string& line : unexpected_passes(run))
+    out += fmt::format("- **unexpected pass**: {}\n", escape(clipped(line)));
+  for (const std::string& line : run.expired) out += fmt::format("- **expired**: {}\n", escape(clipped(line)));
+  const std::vector<Growth> all_growths = growths(run);
+  for (std::size_t i = 0; i < std::min(all_growths.size(), kMostGrowths); ++i)
+    out += fmt::format("- **grew**: {}\n", escape(text_of(all_growths[i])));
+  if (all_growths.size() > kMostGrowths)
+    out += fmt::format("- … and {} more grew\n", all_growths.size() - kMostGrowths);
+  if (out.back() == '\n' && out[out.size() - 2] != '\n') out += "\n";
   const std::vector<Line> lines = lines_of(run);
   if (!lines.empty())
     out +=
         "| engine | golden | passed | failed | unsupported | worst tap | max abs | of tolerance "
         "|\n|---|---|--:|--:|--:|---|--:|--:|\n";
   for (const Line& line : lines) {
-    out += fmt::format("| {} | {} | {} | {} | {} |", escape(line.engine), escape(line.golden), line.passed, line.failed,
-                       line.unsupported);
+    out += fmt::format("| {} | {} | {} | {} | {} |", escape(line.engine), escape(line.golden), line.counts.passed,
+                       line.counts.failed, line.counts.unsupported);
     if (line.worst == nullptr)
       out += " | | |\n";
     else
@@ -66,7 +77,7 @@ std::string to_markdown(const Run& run) {
   }
   std::size_t all = 0;
   for (const PathResult& result : run.results) {
-    if (!failed(result.verdict) || all++ >= kMostFailures) continue;
+    if (!fails(result) || all++ >= kMostFailures) continue;
     const Explanation why = explain(result);
     out += fmt::format("\n<details><summary>{}</summary>\n\n<table>\n", escape(why.title));
     for (const auto& [name, value] : why.facts)

@@ -15,6 +15,11 @@ constexpr std::pair<Verdict, std::string_view> kNames[] = {
     {Verdict::timeout, "timeout"},   {Verdict::no_golden, "no-golden"},
 };
 
+constexpr std::pair<Standing, std::string_view> kStandings[] = {
+    {Standing::judged, "judged"},   {Standing::known, "known"},         {Standing::unexpected_pass, "unexpected-pass"},
+    {Standing::expired, "expired"}, {Standing::as_before, "as-before"}, {Standing::worse, "worse"},
+};
+
 /// Bit by bit, so that a NaN equals itself.
 auto bits(const ErrorStats& s) {
   const auto of = [](double v) { return v != v ? ~std::uint64_t{0} : std::bit_cast<std::uint64_t>(v); };
@@ -36,6 +41,18 @@ std::optional<Verdict> parse_verdict(std::string_view name) {
   return std::nullopt;
 }
 
+std::string_view name_of(Standing standing) {
+  for (const auto& [known, name] : kStandings)
+    if (known == standing) return name;
+  return "";
+}
+
+std::optional<Standing> parse_standing(std::string_view name) {
+  for (const auto& [standing, known] : kStandings)
+    if (known == name) return standing;
+  return std::nullopt;
+}
+
 bool failed(Verdict verdict) {
   return verdict != Verdict::pass && verdict != Verdict::unsupported && verdict != Verdict::no_golden;
 }
@@ -46,26 +63,37 @@ bool TapResult::operator==(const TapResult& other) const {
          tolerance.rtol == other.tolerance.rtol && rms_limit == other.rms_limit && note == other.note;
 }
 
+bool fails(const PathResult& result) {
+  if (result.standing == Standing::worse) return true;
+  return failed(result.verdict) && result.standing != Standing::known && result.standing != Standing::as_before;
+}
+
+void Counts::add(const PathResult& result) {
+  if (fails(result))
+    ++failed;
+  else if (result.verdict == Verdict::unsupported)
+    ++unsupported;
+  else if (result.verdict == Verdict::no_golden)
+    ++no_golden;
+  else if (result.standing == Standing::known)
+    ++known;
+  else if (result.standing == Standing::as_before)
+    ++as_before;
+  else
+    ++passed;
+}
+
 Counts count(const Run& run, std::string_view engine) {
   Counts counts;
-  for (const PathResult& result : run.results) {
-    if (!engine.empty() && result.engine != engine) continue;
-    if (failed(result.verdict))
-      ++counts.failed;
-    else if (result.verdict == Verdict::unsupported)
-      ++counts.unsupported;
-    else if (result.verdict == Verdict::no_golden)
-      ++counts.no_golden;
-    else
-      ++counts.passed;
-  }
+  for (const PathResult& result : run.results)
+    if (engine.empty() || result.engine == engine) counts.add(result);
   return counts;
 }
 
 int exit_code(const Run& run) {
   const Counts counts = count(run);
   if (counts.failed > 0 || !run.unmet.empty()) return 1;
-  return counts.passed > 0 ? 0 : 3;
+  return counts.passed + counts.known + counts.as_before > 0 ? 0 : 3;
 }
 
 const TapResult* worst_tap(const PathResult& result) {

@@ -21,6 +21,20 @@ std::optional<Verdict> parse_verdict(std::string_view name);
 /// Anything but pass, unsupported and no_golden: something was judged, and was wrong.
 bool failed(Verdict verdict);
 
+/// What known failures and a baseline make of a result.
+enum class Standing {
+  judged,           ///< it counts as its verdict says
+  known,            ///< it failed, as a known failure says it would: no failure
+  unexpected_pass,  ///< it passed, though a known failure covers it: told, a failure under --strict
+  expired,          ///< it failed, and the known failure that covers it has expired: a failure again
+  as_before,        ///< it did not pass in the baseline either: no failure
+  worse,            ///< it passed in the baseline and does not now: a failure, whatever its verdict
+};
+
+/// `judged`, `unexpected-pass`...
+std::string_view name_of(Standing standing);
+std::optional<Standing> parse_standing(std::string_view name);
+
 /// One tap of one path, or the generated ids.
 struct TapResult {
   std::string tap;   ///< `text.layer.07.attn.q`, `generated_ids`
@@ -44,6 +58,9 @@ struct PathResult {
   double seconds = 0;
   std::string rerun;  ///< the command that runs just this
   std::vector<TapResult> taps;
+  Standing standing = Standing::judged;
+  std::string because = {};                  ///< of a standing: the known failure's reason, the baseline's verdict
+  std::optional<double> budget_before = {};  ///< worst share of a tolerance in the baseline, where both passed
 
   bool operator==(const PathResult& other) const = default;
 };
@@ -61,17 +78,25 @@ struct Run {
   double seconds = 0;
   std::vector<PathResult> results;
   std::vector<std::string> unmet;  ///< what had to be supported or judged, and was not
+  std::vector<std::string> expired =
+      {};  ///< known failures whose date has passed: told, without effect on the exit code
 
   bool operator==(const Run& other) const = default;
 };
 
+/// Whether it counts as a failure: it failed and nothing excuses that, or it passed in the baseline and does not now.
+bool fails(const PathResult& result);
+
 struct Counts {
-  int passed = 0, failed = 0, unsupported = 0, no_golden = 0;
+  int passed = 0, failed = 0, unsupported = 0, no_golden = 0, known = 0, as_before = 0;
+
+  void add(const PathResult& result);
+  int all() const { return passed + failed + unsupported + no_golden + known + as_before; }
 };
 /// Of paths; all engines, or one.
 Counts count(const Run& run, std::string_view engine = {});
 
-/// DESIGN.md section 6: 1 a failure or something unmet, 3 nothing was judged, 0 else.
+/// DESIGN.md section 6: 1 a failure or something unmet, 3 nothing was judged, 0 else. Known failures were judged.
 int exit_code(const Run& run);
 
 /// The tap with the largest share of its tolerance among those that were compared; null if none was.

@@ -14,6 +14,10 @@ std::string mode_text(const TapResult& tap) {
   return tap.mode;
 }
 
+std::string ratio_text(double ratio) {
+  return ratio < 10 ? fmt::format("{:.2g} %", 100 * ratio) : fmt::format("{:.3g}x", ratio);
+}
+
 }  // namespace
 
 std::vector<Line> lines_of(const Run& run) {
@@ -26,14 +30,7 @@ std::vector<Line> lines_of(const Run& run) {
       lines.push_back({.engine = result.engine, .golden = result.golden});
       line = lines.end() - 1;
     }
-    if (failed(result.verdict))
-      ++line->failed;
-    else if (result.verdict == Verdict::unsupported)
-      ++line->unsupported;
-    else if (result.verdict == Verdict::no_golden)
-      ++line->no_golden;
-    else
-      ++line->passed;
+    line->counts.add(result);
     const TapResult* worst = worst_tap(result);
     if (worst != nullptr && (line->worst == nullptr || worst->stats.worst_ratio > line->worst->stats.worst_ratio)) {
       line->worst = worst;
@@ -51,6 +48,8 @@ Explanation explain(const PathResult& result) {
   const auto fact = [&](std::string name, std::string value) {
     out.facts.emplace_back(std::move(name), std::move(value));
   };
+  if (result.standing == Standing::expired) fact("expired", result.because);
+  if (result.standing == Standing::worse) fact("baseline", result.because);
   if (!result.note.empty()) fact("why", result.note);
   if (tap != nullptr) {
     if (!tap->note.empty()) fact("why", tap->note);
@@ -83,16 +82,54 @@ std::vector<std::string> notes(const PathResult& result) {
   const auto add = [&](std::string note) {
     if (!note.empty() && std::find(out.begin(), out.end(), note) == out.end()) out.push_back(std::move(note));
   };
+  add(result.because);
   add(result.note);
   for (const TapResult& tap : result.taps)
     if (!tap.note.empty()) add(tap.tap + ": " + tap.note);
   return out;
 }
 
+std::vector<Growth> growths(const Run& run) {
+  constexpr double kTimes = 1.1, kMore = 0.01;
+  std::vector<Growth> out;
+  for (const PathResult& result : run.results) {
+    const TapResult* worst = worst_tap(result);
+    if (!result.budget_before || worst == nullptr) continue;
+    const double before = *result.budget_before, now = worst->stats.worst_ratio;
+    if (now > before * kTimes && now > before + kMore) out.push_back({&result, worst, before, now});
+  }
+  std::stable_sort(out.begin(), out.end(),
+                   [](const Growth& a, const Growth& b) { return a.now - a.before > b.now - b.before; });
+  return out;
+}
+
+std::string text_of(const Growth& growth) {
+  const PathResult& result = *growth.result;
+  return fmt::format("{} {}/{}/{}: {} -> {} of tolerance at {}", result.engine, result.golden, result.case_name,
+                     result.path, ratio_text(growth.before), ratio_text(growth.now), growth.tap->tap);
+}
+
+std::vector<std::string> unexpected_passes(const Run& run) {
+  std::vector<std::string> out;
+  for (const PathResult& result : run.results)
+    if (result.standing == Standing::unexpected_pass)
+      out.push_back(
+          fmt::format("{} {}/{}/{}: {}", result.engine, result.golden, result.case_name, result.path, result.because));
+  return out;
+}
+
+std::string excused_text(const Counts& counts) {
+  const auto of = [](int n, std::string_view behind) {
+    return n == 0
+               ? ""
+               : fmt::format("{} {}{}{}", n, behind.empty() ? "known " : "", n == 1 ? "failure" : "failures", behind);
+  };
+  const std::string known = of(counts.known, ""), before = of(counts.as_before, " as in the baseline");
+  return known + (known.empty() || before.empty() ? "" : ", ") + before;
+}
+
 std::string share_text(const TapResult& tap) {
-  const double ratio = tap.stats.worst_ratio;
-  if (tap.stats.not_finite > 0) return "not finite";
-  return ratio < 10 ? fmt::format("{:.2g} %", 100 * ratio) : fmt::format("{:.3g}x", ratio);
+  return tap.stats.not_finite > 0 ? "not finite" : ratio_text(tap.stats.worst_ratio);
 }
 
 }  // namespace assay

@@ -12,7 +12,7 @@ namespace assay {
 /// One engine on one golden. The pointers point into the run.
 struct Line {
   std::string engine, golden;
-  int passed = 0, failed = 0, unsupported = 0, no_golden = 0;
+  Counts counts;
   const TapResult* worst = nullptr;  ///< with the largest share of its tolerance; null if nothing was compared
   const PathResult* worst_in = nullptr;
 };
@@ -28,6 +28,25 @@ Explanation explain(const PathResult& result);
 
 /// What a path that did not fail still has to say: its own note and those of its taps, each once.
 std::vector<std::string> notes(const PathResult& result);
+
+/// A path that passed, in the baseline too, and uses more of its tolerances than there: by a tenth and a hundredth of a
+/// tolerance at least, since other processors sum in other orders. The pointers point into the run.
+struct Growth {
+  const PathResult* result = nullptr;
+  const TapResult* tap = nullptr;  ///< the worst one now
+  double before = 0, now = 0;
+};
+/// The largest first.
+std::vector<Growth> growths(const Run& run);
+
+/// `reference e2b/short/prefill: 12 % -> 40 % of tolerance at text.logits`
+std::string text_of(const Growth& growth);
+
+/// A line for each result that passed where a known failure says otherwise.
+std::vector<std::string> unexpected_passes(const Run& run);
+
+/// `1 known failure`, `2 known failures, 1 failure as in the baseline`; empty if there is none.
+std::string excused_text(const Counts& counts);
 
 /// Worst difference as a share of what is allowed: `2.3 %`, `45x` from ten times on.
 std::string share_text(const TapResult& tap);

@@ -22,6 +22,8 @@
 #include "harness/cli/verbs.h"
 #include "harness/engines/engines.h"
 #include "harness/frontend/verify.h"
+#include "harness/verify/baseline.h"
+#include "harness/verify/known.h"
 #include "harness/verify/require.h"
 #include "harness/verify/verify.h"
 #include "model/synthetic.h"
@@ -33,12 +35,13 @@
 namespace assay {
 namespace {
 
+constexpr std::size_t kLargestRun = std::size_t{1} << 30;
 constexpr double kTimeout = 300, kSyntheticTimeout = 7200;  // seconds for a case
 
 struct Options {
   Selection selection;
   EngineFlags flags;
-  std::string json, junit, markdown;
+  std::string json, junit, markdown, known, baseline;
   std::vector<std::string> require;
   std::string synthetic;
   bool list = false, strict = false, verbose = false, keep_synthetic = false;
@@ -130,12 +133,40 @@ Result<void> spell_engines(Options& options) {
   return {};
 }
 
+std::chrono::sys_days today() { return std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now()); }
+
+/// --known and --baseline, read before anything runs.
+struct Expectations {
+  std::vector<KnownFailure> known;
+  std::optional<Run> baseline;
+
+  static Result<Expectations> read(const Options& options) {
+    Expectations out;
+    if (!options.known.empty()) {
+      ASSAY_TRY(known, read_known_failures(options.known));
+      out.known = std::move(known);
+    }
+    if (!options.baseline.empty()) {
+      ASSAY_TRY(text, read_file(options.baseline, kLargestRun));
+      ASSAY_TRY(run, run_from_json(text, options.baseline));
+      out.baseline = std::move(run);
+    }
+    return out;
+  }
+  void apply(Run& run) const {
+    apply_known(run.results, known, today());
+    run.expired = expired_lines(known, today());
+    if (baseline) apply_baseline(run.results, *baseline);
+  }
+};
+
 Result<int> verify_verb(Options options) {
   if (!options.synthetic.empty()) ASSAY_CHECK(select_synthetic(options));
   ASSAY_CHECK(spell_engines(options));
   const Split split = split_front_end(options.selection);
   ASSAY_CHECK(split.rest.check_paths());
   for (const std::string& text : options.require) ASSAY_CHECK(parse_requirement(text));
+  ASSAY_TRY(expectations, Expectations::read(options));
   ASSAY_TRY(made, selected_engines(split.rest, split.engines));
   std::vector<const Engine*> engines;
   for (const Engine& engine : made) engines.push_back(&engine);
@@ -168,6 +199,7 @@ Result<int> verify_verb(Options options) {
   if (!results) return fail(std::move(results).error());
 
   Run run{.version = version(), .machine = this_machine(), .results = std::move(*results), .unmet = {}};
+  expectations.apply(run);
   run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   ASSAY_TRY(unmet, find_unmet(run, options));
   run.unmet = std::move(unmet);
@@ -207,7 +239,15 @@ void add_verify(CLI::App& app, int& exit) {
   verb->add_option("--json", options->json, "Write the run as JSON to this file");
   verb->add_option("--junit", options->junit, "Write the run as JUnit XML to this file");
   verb->add_option("--markdown", options->markdown, "Write the run as Markdown to this file");
-  verb->add_flag("--strict", options->strict, "Count what is unsupported as a failure");
+  verb->add_flag("--strict", options->strict, "Count what is unsupported, and what passes unexpectedly, as a failure");
+  verb->add_option(
+      "--known", options->known,
+      "Known failures, TOML or JSON: what fails as they say does not count; what passes all the same is told "
+      "(and fails under --strict), and what has expired counts again");
+  verb->add_option(
+      "--baseline", options->baseline,
+      "A run that --json wrote: only what passed there and does not now fails, and what it lacks is judged "
+      "as ever");
   verb->add_option("--require", options->require,
                    "ENGINE:VARIANT:PATH must be judged, e.g. reference:E2B:chunked (again for more)")
       ->allow_extra_args(false);

@@ -78,6 +78,11 @@ std::vector<std::string> not_strict(const Run& run) {
     if (counts.unsupported + counts.no_golden > 0)
       lines.push_back(fmt::format("--strict: {} has {} results that are unsupported or without a golden", result.engine,
                                   counts.unsupported + counts.no_golden));
+    const auto passes = std::count_if(run.results.begin(), run.results.end(), [&](const PathResult& other) {
+      return other.engine == result.engine && other.standing == Standing::unexpected_pass;
+    });
+    if (passes > 0)
+      lines.push_back(fmt::format("--strict: {} passes {} that a known failure covers", result.engine, passes));
   }
   return lines;
 }

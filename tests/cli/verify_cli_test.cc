@@ -143,6 +143,56 @@ TEST_F(Cli, WritesEveryReport) {
   EXPECT_THAT(unwritable.err, HasSubstr("/no/such/folder/run.json"));
 }
 
+// Films take hundreds of milliseconds; those of the front end that end after one are timeouts.
+const std::string kTwoCases = "verify --golden front-end --filter '*/video-*/*'",
+                  kLate = kTwoCases + " --timeout 0.001";
+
+TEST_F(Cli, KnownFailuresDoNotFailUntilTheyExpire) {
+  const auto known = [&](const std::string& name, const std::string& expires) {
+    put(folder_ / "known.toml",
+        "[[known]]\nengine = 'front-*'\ncase = '" + name + "'\nreason = 'slow'\nexpires = " + expires + "\n");
+    return " --known " + at("known.toml");
+  };
+  EXPECT_EQ(assay(kLate).code, 1);
+  const Ran excused = assay(kLate + known("video-*", "2999-01-01"));
+  EXPECT_EQ(excused.code, 0) << excused.out << excused.err;
+  EXPECT_THAT(excused.out, HasSubstr("0 passed, 0 failed, 0 unsupported, 3 known failures in "));
+  EXPECT_EQ(assay(kLate + known("video-upright", "2999-01-01")).code, 1) << "the other case counts";
+  const Ran expired = assay(kLate + known("video-*", "2020-01-01"));
+  EXPECT_EQ(expired.code, 1);
+  EXPECT_THAT(expired.out, HasSubstr("EXPIRED front-* */video-*/*: known until 2020-01-01: slow\n"));
+  const Ran passes = assay(kTwoCases + known("video-upright", "2999-01-01"));
+  EXPECT_EQ(passes.code, 0) << passes.out;
+  EXPECT_THAT(passes.out, HasSubstr("UNEXPECTED PASS front-end front-end/video-upright/process: expected to fail"));
+  const Ran strict = assay(kTwoCases + " --strict" + known("video-upright", "2999-01-01"));
+  EXPECT_EQ(strict.code, 1);
+  EXPECT_THAT(strict.out, HasSubstr("UNMET --strict: front-end passes 1 that a known failure covers\n"));
+  const Ran malformed = assay(kTwoCases + known("video-upright", "'soon'"));
+  EXPECT_EQ(malformed.code, 2);
+  EXPECT_THAT(malformed.err, HasSubstr("known.toml: known[0].expires: expected a day"));
+  EXPECT_EQ(malformed.out, "");
+}
+
+TEST_F(Cli, OnlyWhatGotWorseThanTheBaselineFails) {
+  const std::string good = at("good.json"), bad = at("bad.json");
+  ASSERT_EQ(assay(kTwoCases + " --json " + good).code, 0);
+  ASSERT_EQ(assay(kLate + " --json " + bad).code, 1);
+  EXPECT_EQ(assay(kTwoCases + " --baseline " + good).code, 0);
+  EXPECT_EQ(assay(kTwoCases + " --baseline " + bad).code, 0);
+  const Ran before = assay(kLate + " --baseline " + bad);
+  EXPECT_EQ(before.code, 0) << before.out;
+  EXPECT_THAT(before.out, HasSubstr("3 failures as in the baseline in "));
+  const Ran worse = assay(kLate + " --baseline " + good);
+  EXPECT_EQ(worse.code, 1);
+  EXPECT_THAT(worse.out, HasSubstr("  baseline    it passed there\n"));
+  EXPECT_EQ(assay("verify --golden front-end --filter '*/video/*' --timeout 0.001 --baseline " + bad).code, 1)
+      << "a new case";
+  put(bad, "{}");
+  const Ran malformed = assay(kTwoCases + " --baseline " + bad);
+  EXPECT_EQ(malformed.code, 2);
+  EXPECT_THAT(malformed.err, HasSubstr("bad.json"));
+}
+
 TEST_F(Cli, TheRerunCommandRunsJustThat) {
   const fs::path json = folder_ / "run.json";
   ASSERT_EQ(assay(kOneCase + " --json " + json.string()).code, 0);

@@ -33,6 +33,13 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 TEST(Json, FollowsTheSchema) {
   std::string output;
   EXPECT_EQ(validate(to_json(sample::all_verdicts()), output), 0) << output;
+  EXPECT_EQ(validate(to_json(sample::all_standings()), output), 0) << output;
+  assay::Run paths = sample::passing();
+  for (const char* path : {"draft", "speculative", "process", "chunked:16"}) {
+    paths.results[0].path = path;
+    paths.results[0].taps[0].mode = "stage";
+    EXPECT_EQ(validate(to_json(paths), output), 0) << path << output;
+  }
   EXPECT_EQ(validate(to_json(assay::Run{.version = "1", .machine = {"cpu", 1}, .results = {}, .unmet = {}}), output), 0)
       << output;
 }
@@ -47,6 +54,7 @@ TEST(Json, TheSchemaRefusesWhatIsNotARun) {
                                                         {"\"max_abs\":", "\"max\":"},
                                                         {"\"schema\":1", "\"schema\":2"},
                                                         {"\"count\":16", "\"count\":-16"},
+                                                        {"\"standing\":\"judged\"", "\"standing\":\"so-so\""},
                                                         {"\"unmet\":[]", "\"unmet\":[],\"more\":1"}})
     EXPECT_EQ(validate(replaced(good, from, to), output), 1) << to << "\n" << output;
 }
@@ -57,11 +65,24 @@ TEST(Json, ReadsBackWhatItWrote) {
   const Result<assay::Run> read = run_from_json(to_json(run), "here");
   ASSERT_TRUE(read) << read.error().message();
   EXPECT_EQ(*read, run);
+  const assay::Run standings = sample::all_standings();
+  const Result<assay::Run> again = run_from_json(to_json(standings), "here");
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ(*again, standings);
   for (const PathResult& result : run.results) {
     const Result<PathResult> one = path_result_from_json(to_json(result), "here");
     ASSERT_TRUE(one) << one.error().message();
     EXPECT_EQ(*one, result);
   }
+}
+
+TEST(Json, ReadsRunsFromBeforeThereWereStandings) {
+  std::string json = to_json(sample::passing());
+  json = replaced(json, ",\n\"expired\":[]", "");
+  json = replaced(json, R"("standing":"judged","because":"","budget_before":null,)", "");
+  const Result<assay::Run> read = run_from_json(json, "here");
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(*read, sample::passing());
 }
 
 TEST(Json, AResultIsOneLine) {

@@ -24,6 +24,17 @@ TEST(Junit, FollowsTheXsd) {
   EXPECT_EQ(validate(to_junit(assay::Run{}), output), 0) << output;
 }
 
+TEST(Junit, WhatIsExcusedIsSkipped) {
+  std::string output;
+  const std::string xml = to_junit(sample::all_standings());
+  EXPECT_EQ(validate(xml, output), 0) << output;
+  EXPECT_THAT(xml, HasSubstr(R"(tests="6" errors="1" skipped="2" failures="1")"));
+  EXPECT_THAT(xml, HasSubstr(R"(<skipped message="known until 2999-12-31: &lt;b>NaN&lt;/b>" />)"));
+  EXPECT_THAT(xml, HasSubstr(R"(<skipped message="timeout in the baseline" />)"));
+  EXPECT_THAT(xml, HasSubstr("expired     known until 2020-01-01, which is over: a crash"));
+  EXPECT_THAT(xml, HasSubstr("baseline    it passed there"));
+}
+
 TEST(Junit, TheXsdRefusesOtherXml) {
   std::string xml = to_junit(sample::all_verdicts()), output;
   xml.replace(xml.find("<failure"), 8, "<fiasco ");

@@ -46,6 +46,48 @@ TEST(Run, CountsByEngine) {
   EXPECT_EQ(count(run, "nobody").passed, 0);
 }
 
+TEST(Run, StandingsReadBack) {
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_FALSE(name_of(Standing(i)).empty());
+    EXPECT_EQ(parse_standing(name_of(Standing(i))), Standing(i));
+  }
+  EXPECT_EQ(parse_standing("excused"), std::nullopt);
+}
+
+TEST(Run, AStandingDecidesWhatCounts) {
+  const auto code = [](Verdict verdict, Standing standing) {
+    assay::Run run = with({verdict});
+    run.results[0].standing = standing;
+    return exit_code(run);
+  };
+  EXPECT_EQ(code(Verdict::crash, Standing::known), 0) << "it was judged, and nothing counts";
+  EXPECT_EQ(code(Verdict::crash, Standing::as_before), 0);
+  EXPECT_EQ(code(Verdict::crash, Standing::expired), 1);
+  EXPECT_EQ(code(Verdict::crash, Standing::worse), 1);
+  EXPECT_EQ(code(Verdict::unsupported, Standing::worse), 1);
+  EXPECT_EQ(code(Verdict::pass, Standing::unexpected_pass), 0);
+  const assay::Run run = sample::all_standings();
+  EXPECT_EQ(count(run).known, 1);
+  EXPECT_EQ(count(run).as_before, 1);
+  EXPECT_EQ(count(run).failed, 2);
+  EXPECT_EQ(count(run).passed, 2);
+  EXPECT_EQ(count(run).all(), int(run.results.size()));
+}
+
+TEST(Summary, GrowthIsToldWhereItIsMoreThanNoise) {
+  assay::Run run = sample::all_standings();
+  ASSERT_EQ(growths(run).size(), 1U);
+  EXPECT_EQ(text_of(growths(run)[0]), "reference e2b/short/batched: 25 % -> 50 % of tolerance at text.logits");
+  for (const double before : {0.5, 0.49, 0.46, 0.9}) {
+    run.results.back().budget_before = before;
+    EXPECT_TRUE(growths(run).empty()) << before;
+  }
+  run.results.back().taps[1].stats.worst_ratio = 0.009;
+  run.results.back().taps[0].stats.worst_ratio = 0;
+  run.results.back().budget_before = 0.001;
+  EXPECT_TRUE(growths(run).empty()) << "less than a hundredth of the tolerance";
+}
+
 TEST(Run, TheWorstTapHasTheLargestShareOfItsTolerance) {
   const assay::Run run = sample::all_verdicts();
   EXPECT_EQ(worst_tap(run.results[0])->tap, "text.logits");
@@ -59,8 +101,8 @@ TEST(Summary, HasALineForEachEngineAndGolden) {
   const std::vector<Line> lines = lines_of(run);
   ASSERT_EQ(lines.size(), 3U);
   EXPECT_EQ(lines[0].golden, "e2b");
-  EXPECT_EQ(lines[0].passed, 1);
-  EXPECT_EQ(lines[0].failed, 1);
+  EXPECT_EQ(lines[0].counts.passed, 1);
+  EXPECT_EQ(lines[0].counts.failed, 1);
   EXPECT_EQ(lines[0].worst->tap, "text.layer.00.attn.q");
   EXPECT_EQ(lines[0].worst_in->path, "decode");
   EXPECT_EQ(lines[1].golden, "e4b");

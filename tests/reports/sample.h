@@ -93,6 +93,29 @@ inline Run all_verdicts() {
   return run;
 }
 
+/// One result of every standing, beside one that grew.
+inline Run all_standings() {
+  Run run = all_verdicts();
+  run.results.clear();
+  run.unmet.clear();
+  const auto add = [&](const char* name, Verdict verdict, Standing standing, const char* because) {
+    run.results.push_back(path("reference", "e2b", name, verdict));
+    run.results.back().standing = standing;
+    run.results.back().because = because;
+  };
+  add("prefill", Verdict::fail_nan, Standing::known, "known until 2999-12-31: <b>NaN</b>");
+  add("nocache", Verdict::pass, Standing::unexpected_pass, "expected to fail until 2999-12-31: it did once");
+  add("decode", Verdict::crash, Standing::expired, "known until 2020-01-01, which is over: a crash");
+  add("chunked:7", Verdict::timeout, Standing::as_before, "timeout in the baseline");
+  add("chunked:16", Verdict::unsupported, Standing::worse, "it passed there");
+  add("batched", Verdict::pass, Standing::judged, "");
+  run.results.back().taps = {tap("text.embed"), tap("text.logits")};
+  run.results.back().taps[1].stats.worst_ratio = 0.5;
+  run.results.back().budget_before = 0.25;
+  run.expired = {"reference e2b/short/decode: known until 2020-01-01: a crash"};
+  return run;
+}
+
 inline Run passing() {
   Run run = all_verdicts();
   run.results.resize(1);

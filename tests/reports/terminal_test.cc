@@ -48,6 +48,22 @@ TEST(Terminal, EachEngineHasItsLastLine) {
   EXPECT_EQ(terminal_report(assay::Run{}, {}), "nothing was judged\n");
 }
 
+TEST(Terminal, StandingsAreTold) {
+  const std::string text = terminal_report(sample::all_standings(), {});
+  EXPECT_THAT(text, HasSubstr("UNEXPECTED PASS reference e2b/short/nocache: expected to fail until 2999-12-31"));
+  EXPECT_THAT(text, HasSubstr("EXPIRED reference e2b/short/decode: known until 2020-01-01: a crash\n"));
+  EXPECT_THAT(text, HasSubstr("FAIL reference e2b/short/decode: crash\n  expired     known until 2020-01-01"));
+  EXPECT_THAT(text, HasSubstr("FAIL reference e2b/short/chunked:16: unsupported\n  baseline    it passed there\n"));
+  EXPECT_THAT(text, HasSubstr("GREW reference e2b/short/batched: 25 % -> 50 % of tolerance at text.logits\n"));
+  EXPECT_THAT(text, Not(HasSubstr("FAIL reference e2b/short/prefill")));
+  EXPECT_THAT(text, Not(HasSubstr("FAIL reference e2b/short/chunked:7:")));
+  EXPECT_THAT(text, EndsWith("reference: 2 passed, 2 failed, 0 unsupported, 1 known failure, 1 failure as in the "
+                             "baseline in 31.2 s\n"));
+  EXPECT_THAT(terminal_report(sample::all_standings(), {.verbose = true}),
+              HasSubstr("fail-nan     reference e2b/short/prefill  known  0.12 s\n"
+                        "             known until 2999-12-31: <b>NaN</b>\n"));
+}
+
 TEST(Terminal, ColorsAndControlCharactersOnlyWhereWanted) {
   EXPECT_THAT(terminal_report(sample::all_verdicts(), {}), Not(HasSubstr("\x1b")));
   const std::string colored = terminal_report(sample::all_verdicts(), {.color = true});
