@@ -121,6 +121,12 @@ TEST_F(Cli, SettingsArePartOfAnEnginesName) {
   EXPECT_THAT(int8.out, testing::Not(HasSubstr("e-0")));
 }
 
+TEST_F(Cli, AnEightBitCacheNeedsHeadsOfWholeBlocks) {
+  const Ran ran = assay("verify --engine cpu --kv q8_0 --golden e2b-tails --filter /short/ -v");
+  EXPECT_EQ(ran.code, 3) << ran.out;
+  EXPECT_THAT(ran.out, HasSubstr("cpu: kv: expected heads of a multiple of 32, found "));
+}
+
 TEST_F(Cli, WhatIsRequiredMustBeJudged) {
   EXPECT_EQ(assay(kOneCase + " --require reference:E2B:decode --strict").code, 0);
   const Ran ran = assay(kOneCase + " --require reference:E2B:batched");
