@@ -255,7 +255,7 @@ Result<void> AssistantSession::do_forward(const Forward& call, TapSink& taps) {
   std::vector<float> scores(ordered ? std::size_t(rows) * std::size_t(plan().assistant->centroids->count) : 0);
   std::vector<std::int64_t> nearest;
 
-  with_team(layers_.options().threads, layers_.work() * rows, [&](const Team& team) {
+  with_team(layers_.options().threads, layers_.work() * rows, nullptr, [&](const Team& team) {
     layers_.fill_tables(
         team, batch, tokens, [&](int b, int t) { return positions[std::size_t(b * tokens + t)]; },
         [&](const LayerKinds::View& view, int b, int t) {
@@ -267,7 +267,7 @@ Result<void> AssistantSession::do_forward(const Forward& call, TapSink& taps) {
                           keys.total - std::max(0, t - view.window) - shift};
         });
     const Product in{&weights_.pre_projection, buffers.x, hidden};
-    multiply(team, buffers.operands, entering.data(), rows, 2 * plan().assistant->backbone, {&in, 1});
+    multiply(team, "assistant.in", buffers.operands, entering.data(), rows, 2 * plan().assistant->backbone, {&in, 1});
     if (taps.wants(Tap::assistant_in, -1))
       team.one([&] { taps.take({Tap::assistant_in, -1}, {buffers.x, rows, hidden}); });
     Passage passage{.sheet = sheet,
@@ -289,7 +289,7 @@ Result<void> AssistantSession::do_forward(const Forward& call, TapSink& taps) {
       team.one([&] { taps.take({Tap::assistant_norm, -1}, {buffers.normed, rows, hidden}); });
     if (wants_state) {
       const Product out{&weights_.post_projection, state.data(), plan().assistant->backbone};
-      multiply(team, buffers.operands, buffers.normed, rows, hidden, {&out, 1});
+      multiply(team, "assistant.state", buffers.operands, buffers.normed, rows, hidden, {&out, 1});
       team.one([&] { taps.take({Tap::assistant_state, -1}, {state.data(), rows, plan().assistant->backbone}); });
     }
     if (!wants_logits) return;
@@ -297,7 +297,7 @@ Result<void> AssistantSession::do_forward(const Forward& call, TapSink& taps) {
       ordered_logits(team, rows, scores, nearest, logits);
     } else {
       const Product head{&text_.lm_head, logits.data(), plan().vocab};
-      multiply(team, buffers.operands, buffers.normed, rows, hidden, {&head, 1});
+      multiply(team, "head", buffers.operands, buffers.normed, rows, hidden, {&head, 1});
       if (plan().softcap > 0)
         for (int r = part.first; r < part.last; ++r)
           layers_.kernels().softcap(logits.data(), plan().softcap, plan().vocab, logits.data(), r, r + 1);
@@ -316,7 +316,7 @@ void AssistantSession::ordered_logits(const Team& team, int rows, std::vector<fl
   const std::size_t size = std::size_t(plan().vocab / count), each = std::size_t(used) * size;
   const TextBuffers& buffers = layers_.buffers();
   const Product product{&weights_.centroids, scores.data(), count};
-  multiply(team, buffers.operands, buffers.normed, rows, plan().hidden, {&product, 1});
+  multiply(team, "centroids", buffers.operands, buffers.normed, rows, plan().hidden, {&product, 1});
   team.one([&] {
     std::vector<int> order(std::size_t(count), 0);
     for (int r = 0; r < rows; ++r) {

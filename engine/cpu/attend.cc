@@ -1,6 +1,8 @@
 #include "engine/cpu/attend.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 
 namespace assay::cpu {
 
@@ -34,6 +36,22 @@ void attend(const Team& team, const KernelTable& kernels, const KvCache& cache, 
   const auto parts_of = [&](int chunks) {
     return std::ptrdiff_t(queries.tokens) * queries.heads * chunks * (queries.head_dim + 2);
   };
+  const auto lap = [&] {
+    if (team.clock == nullptr) return;
+    double pairs = 0, keys = 0;
+    for (int b = 0; b < queries.batch(); ++b) {
+      std::int32_t low = std::numeric_limits<std::int32_t>::max(), high = 0;
+      for (int t = b * queries.stride; t < b * queries.stride + queries.tokens; ++t) {
+        pairs += std::max(0, queries.to[t] - queries.from[t]);
+        low = std::min(low, queries.from[t]);
+        high = std::max(high, queries.to[t]);
+      }
+      keys += std::max(0, high - low);
+    }
+    team.lap("attention", {.bytes = keys * 2 * double(cache.row_bytes()),
+                           .flops = 4 * pairs * queries.heads * queries.head_dim,
+                           .acts = kernels::Acts::fp32});
+  };
   int total = 0;
   for (int b = 0; b < queries.batch(); ++b) total += attention_units(of_row(b, partial));
   const Team::Part part = team.split(total);
@@ -51,7 +69,10 @@ void attend(const Team& team, const KernelTable& kernels, const KvCache& cache, 
     }
   }
   team.sync();
-  if (!merge) return;
+  if (!merge) {
+    lap();
+    return;
+  }
   parts = partial;
   const Team::Part rows = team.split(queries.tokens * queries.heads);
   for (int b = 0; b < queries.batch(); ++b) {
@@ -63,6 +84,7 @@ void attend(const Team& team, const KernelTable& kernels, const KvCache& cache, 
     parts += parts_of(chunks);
   }
   team.sync();
+  lap();
 }
 
 }  // namespace assay::cpu

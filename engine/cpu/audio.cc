@@ -39,7 +39,7 @@ std::vector<float> relative_keys(const Matrix& projection, const AudioLayerPlan&
   std::vector<float> keys(std::size_t(farthest + 1) * std::size_t(projection.w.rows));
   if (projection.empty()) return keys;
   const Product product{&projection, keys.data(), projection.w.rows};
-  multiply(Team{}, {}, sines.data(), farthest + 1, hidden, {&product, 1});
+  multiply(Team{}, "relative keys", {}, sines.data(), farthest + 1, hidden, {&product, 1});
   return keys;
 }
 
@@ -152,9 +152,10 @@ Result<Audio> Audio::open(Loader& loader, const Plan& plan, const Options& optio
   return audio;
 }
 
-void Audio::linear(const Team& team, const Buffers& b, const float* x, int rows, const Matrix& w, float* y) const {
+void Audio::linear(const Team& team, std::string_view op, const Buffers& b, const float* x, int rows, const Matrix& w,
+                   float* y) const {
   const Product product{&w, y, w.w.rows};
-  multiply(team, b.operands, x, rows, w.w.cols, {&product, 1});
+  multiply(team, op, b.operands, x, rows, w.w.cols, {&product, 1});
 }
 
 /// Source: Gemma4AudioSubSampleConvProjection.forward.
@@ -172,10 +173,12 @@ void Audio::subsample(const Team& team, const AudioClip& clip, const std::vector
       kernels_.activate(y, kernels::Activation::relu, cols, y, first * of_frame, last * of_frame);
     });
     team.sync();
+    const double made = double((int(real.size()) + 1) / 2) * of_frame * cols;
+    team.lap("audio.conv", {.bytes = 0, .flops = 2 * made * 9 * channels});
   };
   convolve(0, clip.features, clip.real, clip.features_of_frame, 1, b.first);
   convolve(1, b.first, half, (clip.features_of_frame + 1) / 2, plan_.channels[0], b.second);
-  linear(team, b, b.second, int(half.size() + 1) / 2, weights_.input_proj_linear, b.x);
+  linear(team, "audio.in", b, b.second, int(half.size() + 1) / 2, weights_.input_proj_linear, b.x);
 }
 
 /// x + weight * post_norm(clamp(W2 act(W1 pre_norm(clamp x)))), in place. Source: Gemma4AudioFeedForward.forward.
@@ -187,12 +190,14 @@ void Audio::feed_forward(const Team& team, const Buffers& b, int rows, const Aud
     kernels_.rms_norm(b.normed, w.pre_layer_norm.data(), plan.eps, hidden, b.normed, first, last);
   });
   team.sync();
-  linear(team, b, b.normed, rows, w.ffw_layer_1, b.wide);
+  team.lap("norm");
+  linear(team, "mlp.up", b, b.normed, rows, w.ffw_layer_1, b.wide);
   share(team, rows, [&](int first, int last) {
     kernels_.activate(b.wide, kernel_activation(plan.activation), plan.ffn_width, b.wide, first, last);
   });
   team.sync();
-  linear(team, b, b.wide, rows, w.ffw_layer_2, b.out);
+  team.lap("activation");
+  linear(team, "mlp.down", b, b.wide, rows, w.ffw_layer_2, b.out);
   share(team, rows, [&](int first, int last) {
     kernels_.clamp(b.out, -plan.clamp, plan.clamp, hidden, b.out, first, last);
     kernels_.norm_add(b.out, w.post_layer_norm.data(), plan.eps, b.x, 1, hidden, b.x, first, last);
@@ -218,13 +223,15 @@ void Audio::run_layer(const Team& team, const AudioClip& clip, const std::vector
     kernels_.rms_norm(b.normed, w.norm_pre_attn.data(), plan.eps, hidden, b.normed, first, last);
   });
   team.sync();
+  team.lap("norm");
   const Product qkv[] = {{&w.q_proj, b.q, width}, {&w.k_proj, b.k, width}, {&w.v_proj, b.v, width}};
-  multiply(team, b.operands, b.normed, rows, hidden, qkv);
+  multiply(team, "attn.qkv", b.operands, b.normed, rows, hidden, qkv);
   share(team, rows * plan.heads, [&](int first, int last) {
     kernels_.standardize(b.q, nullptr, w.q_scale.data(), plan.head_dim, b.q, first, last);
     kernels_.standardize(b.k, nullptr, w.k_scale.data(), plan.head_dim, b.k, first, last);
   });
   team.sync();
+  team.lap("scale");
   const kernels::RelAttention attention{.q = b.q,
                                         .k = b.k,
                                         .v = b.v,
@@ -242,7 +249,8 @@ void Audio::run_layer(const Team& team, const AudioClip& clip, const std::vector
                                         .invalid = plan.invalid_logit};
   share(team, rows, [&](int first, int last) { kernels_.rel_attention(attention, first, last); });
   team.sync();
-  linear(team, b, b.normed, rows, w.post, b.out);
+  team.lap("attention");
+  linear(team, "attn.out", b, b.normed, rows, w.post, b.out);
   share(team, rows, [&](int first, int last) {
     kernels_.clamp(b.out, -plan.clamp, plan.clamp, hidden, b.out, first, last);
     kernels_.norm_add(b.out, w.norm_post_attn.data(), plan.eps, b.x, 1, hidden, b.x, first, last);
@@ -254,7 +262,8 @@ void Audio::run_layer(const Team& team, const AudioClip& clip, const std::vector
     kernels_.rms_norm(b.x, w.conv_pre_layer_norm.data(), plan.conv_eps, hidden, b.normed, first, last);
   });
   team.sync();
-  linear(team, b, b.normed, rows, w.linear_start, b.wide);
+  team.lap("norm");
+  linear(team, "conv.start", b, b.normed, rows, w.linear_start, b.wide);
   share(team, rows, [&](int first, int last) {
     kernels_.gated(
         {b.wide + hidden, b.wide, b.normed, hidden, 2 * hidden, 2 * hidden, hidden, kernels::Activation::sigmoid},
@@ -268,7 +277,8 @@ void Audio::run_layer(const Team& team, const AudioClip& clip, const std::vector
     kernels_.activate(b.q, kernel_activation(plan.activation), hidden, b.q, first, last);
   });
   team.sync();
-  linear(team, b, b.q, rows, w.linear_end, b.out);
+  team.lap("depthwise conv");
+  linear(team, "conv.end", b, b.q, rows, w.linear_end, b.out);
   share(team, rows, [&](int first, int last) { kernels_.add(b.out, b.x, hidden, 1, hidden, b.x, first, last); });
   team.sync();
   tap(Tap::audio_conv);
@@ -283,7 +293,7 @@ void Audio::run_layer(const Team& team, const AudioClip& clip, const std::vector
   tap(Tap::audio_out);
 }
 
-int Audio::encode(const AudioClip& clip, AudioTaps& taps, std::vector<float>& soft) {
+int Audio::encode(const AudioClip& clip, AudioTaps& taps, std::vector<float>& soft, OpClock* clock) {
   const std::vector<std::uint8_t> half = halved(clip.real),
                                   real = plan_.encoder_free
                                              ? std::vector<std::uint8_t>(clip.real.begin(), clip.real.end())
@@ -299,14 +309,14 @@ int Audio::encode(const AudioClip& clip, AudioTaps& taps, std::vector<float>& so
   const std::size_t before = soft.size();
   soft.resize(before + std::size_t(count) * std::size_t(text_hidden_));
 
-  with_team(options_.threads, work_ * rows, [&](const Team& team) {
+  with_team(options_.threads, work_ * rows, clock, [&](const Team& team) {
     const float* encoded = clip.features;
     if (!plan_.encoder_free) {
       subsample(team, clip, half, b);
       if (taps.encoded.wants(Tap::audio_subsample, -1))
         team.one([&] { taps.encoded.take({Tap::audio_subsample, -1}, clip.first_encoded, {b.x, rows, plan_.hidden}); });
       for (std::size_t index = 0; index < plan_.layers.size(); ++index) run_layer(team, clip, real, taps, b, index);
-      linear(team, b, b.x, rows, weights_.output_proj, b.encoded);
+      linear(team, "audio.out", b, b.x, rows, weights_.output_proj, b.encoded);
       if (taps.encoded.wants(Tap::audio_encoded, -1))
         team.one([&] {
           taps.encoded.take({Tap::audio_encoded, -1}, clip.first_encoded, {b.encoded, rows, plan_.output});
@@ -322,7 +332,7 @@ int Audio::encode(const AudioClip& clip, AudioTaps& taps, std::vector<float>& so
       kernels_.rms_norm(b.real, nullptr, plan_.eps, plan_.output, b.real, first, last);
     });
     team.sync();
-    linear(team, b, b.real, count, weights_.embedding_projection, soft.data() + before);
+    linear(team, "audio.project", b, b.real, count, weights_.embedding_projection, soft.data() + before);
     if (count > 0 && taps.soft.wants(Tap::audio_projected, -1))
       team.one([&] {
         taps.soft.take({Tap::audio_projected, -1}, clip.first_soft, {soft.data() + before, count, text_hidden_});

@@ -58,7 +58,7 @@ class Audio {
 
   /// Appends the clip's soft tokens to `soft`, [.., text hidden]; returns how many there are.
   /// Source: Gemma4AudioModel.forward, Gemma4UnifiedModel.get_audio_features (transformers 5.22.2).
-  int encode(const AudioClip& clip, AudioTaps& taps, std::vector<float>& soft);
+  int encode(const AudioClip& clip, AudioTaps& taps, std::vector<float>& soft, OpClock* clock = nullptr);
 
  private:
   struct Buffers;
@@ -69,7 +69,8 @@ class Audio {
                  const Buffers& b, std::size_t index) const;
   void feed_forward(const Team& team, const Buffers& b, int rows, const AudioLayerPlan& plan,
                     const FeedForwardWeights& w) const;
-  void linear(const Team& team, const Buffers& b, const float* x, int rows, const Matrix& w, float* y) const;
+  void linear(const Team& team, std::string_view op, const Buffers& b, const float* x, int rows, const Matrix& w,
+              float* y) const;
 
   AudioPlan plan_;
   int text_hidden_ = 0;

@@ -44,6 +44,8 @@ class KvCache {
   int capacity() const { return capacity_; }
   int width() const { return width_; }
   kernels::Format format() const { return format_; }
+  /// Of a key, and of a value.
+  std::size_t row_bytes() const { return kernels::row_bytes(format_, width_); }
   /// Row b's first key that is still there.
   int held_from(int b) const { return held_[std::size_t(b)].from; }
   /// One of them as floats. @param side  0: a key; 1: a value
@@ -56,7 +58,6 @@ class KvCache {
   std::byte* slot(int side, int b, int key) const {
     return sides_[side][std::size_t(b)].data() + std::size_t(key % capacity_) * row_bytes();
   }
-  std::size_t row_bytes() const { return kernels::row_bytes(format_, width_); }
   void convert(const float* from, std::byte* to) const;
 
   int width_, window_;

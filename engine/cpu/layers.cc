@@ -124,6 +124,7 @@ void Layers::attention(const Team& team, Passage& passage, int index) const {
   if (all.first < all.last)
     kernels_.rms_norm(buffers_.x, w.input_layernorm.data(), plan_.eps, hidden, buffers_.normed, all.first, all.last);
   team.sync();
+  team.lap("norm");
   tap(passage.taps.attn_norm, buffers_.normed, hidden);
 
   const bool own = plan.kv.kind == KvSource::own;
@@ -135,7 +136,7 @@ void Layers::attention(const Team& team, Passage& passage, int index) const {
   if (!drops) products[count++] = q;
   if (own) products[count++] = k;
   if (own && !plan.value_is_key) products[count++] = v;
-  multiply(team, buffers_.operands, buffers_.normed, passage.count(), hidden, {products, count});
+  multiply(team, "attn.qkv", buffers_.operands, buffers_.normed, passage.count(), hidden, {products, count});
 
   const int of_each = passage.of_each();  // of K/V, whatever rows are dropped
   if (own) {
@@ -147,13 +148,14 @@ void Layers::attention(const Team& team, Passage& passage, int index) const {
   if (drops) {
     team.sync();
     keep_last(team, passage, passage.needed_first);
-    multiply(team, buffers_.operands, buffers_.normed, passage.count(), hidden, {&q, 1});
+    multiply(team, "attn.qkv", buffers_.operands, buffers_.normed, passage.count(), hidden, {&q, 1});
   }
   const Team::Part mine = team.split(passage.count());
   norm_heads(buffers_.q, w.q_norm.data(), buffers_.q, plan.q_heads, mine);
   tap(passage.taps.attn_q, buffers_.q, plan.q_width());
   turn(buffers_.q, plan.q_heads, mine);
   team.sync();
+  team.lap("norm + rope");
   tap(passage.taps.attn_q_rope, buffers_.q, plan.q_width());
   if (own) {
     tap(passage.taps.attn_k_rope, buffers_.k, plan.kv_width());
@@ -163,7 +165,7 @@ void Layers::attention(const Team& team, Passage& passage, int index) const {
   if (passage.count() == 0) return;
   tap(passage.taps.attn_ctx, buffers_.ctx, plan.q_width());
   const Product o{&w.o_proj, buffers_.out, hidden};
-  multiply(team, buffers_.operands, buffers_.ctx, passage.count(), plan.q_width(), {&o, 1});
+  multiply(team, "attn.out", buffers_.operands, buffers_.ctx, passage.count(), plan.q_width(), {&o, 1});
   tap(passage.taps.attn_out, buffers_.out, hidden);
   if (mine.first < mine.last)
     kernels_.norm_add(buffers_.out, w.post_attention_layernorm.data(), plan_.eps, buffers_.x, 1, hidden, buffers_.x,
@@ -191,6 +193,7 @@ void Layers::look(const Team& team, const Passage& passage, int index, int of_ea
                                                  buffers_.v + row);
       }
       team.sync();
+      team.lap("cache");
     }
     const int first = std::max(from, passage.first);
     if (first >= end) continue;
@@ -234,20 +237,22 @@ void Layers::feed_forward(const Team& team, const Passage& passage, int index) c
 
   norm(buffers_.x, w.pre_feedforward_layernorm, buffers_.normed);
   team.sync();
+  team.lap("norm");
   tap(passage.taps.ffn_norm, buffers_.normed, hidden);
   const Product gate_up[] = {{&w.gate_proj, buffers_.gate, plan.ffn_width}, {&w.up_proj, buffers_.up, plan.ffn_width}};
-  multiply(team, buffers_.operands, buffers_.normed, count, hidden, gate_up);
+  multiply(team, "mlp.gate_up", buffers_.operands, buffers_.normed, count, hidden, gate_up);
   gate(team, buffers_.up, plan.ffn_width, plan.ffn_width, count);
   const Product down{&w.down_proj, buffers_.out, hidden};
-  multiply(team, buffers_.operands, buffers_.gate, count, plan.ffn_width, {&down, 1});
+  multiply(team, "mlp.down", buffers_.operands, buffers_.gate, count, plan.ffn_width, {&down, 1});
   tap(passage.taps.mlp, buffers_.out, hidden);
 
   if (plan.experts) {
     const MoeBuffers& moe = buffers_.moe;
     norm(buffers_.x, w.router_scale, buffers_.normed);
     team.sync();
+    team.lap("norm");
     const Product router{&w.router_proj, moe.probs, plan.experts->count};
-    multiply(team, buffers_.operands, buffers_.normed, count, hidden, {&router, 1});
+    multiply(team, "router", buffers_.operands, buffers_.normed, count, hidden, {&router, 1});
     route(team, kernels_, w, *plan.experts, moe, count);
     tap(passage.taps.router_probs, moe.probs, plan.experts->count);
     if (wants(passage.taps.router_topk)) {
@@ -270,13 +275,14 @@ void Layers::feed_forward(const Team& team, const Passage& passage, int index) c
   norm_add(buffers_.out, w.post_feedforward_layernorm, buffers_.x, has_ple ? 1 : w.layer_scalar, buffers_.x);
   if (has_ple) {
     team.sync();
+    team.lap("norm");
     tap(passage.taps.post_ffn, buffers_.x, hidden);
     const int width = plan.ple_width, all = width * int(plan_.layers.size());
     const Product in{&w.per_layer_input_gate, buffers_.gate, width};
-    multiply(team, buffers_.operands, buffers_.x, count, hidden, {&in, 1});
+    multiply(team, "ple.gate", buffers_.operands, buffers_.x, count, hidden, {&in, 1});
     gate(team, buffers_.ple + std::ptrdiff_t(index) * width, all, width, count);
     const Product out{&w.per_layer_projection, buffers_.out, hidden};
-    multiply(team, buffers_.operands, buffers_.gate, count, width, {&out, 1});
+    multiply(team, "ple.out", buffers_.operands, buffers_.gate, count, width, {&out, 1});
     if (wants(passage.taps.ple_out)) {
       norm(buffers_.out, w.post_per_layer_input_norm, buffers_.normed);
       tap(passage.taps.ple_out, buffers_.normed, hidden);
@@ -299,6 +305,7 @@ void Layers::gate(const Team& team, const float* up, int up_stride, int cols, in
   else if (part.first < part.last)
     kernels_.gated({gate, up, gate, cols, cols, up_stride, cols, activation}, part.first, part.last);
   team.sync();
+  team.lap("gated");
 }
 
 }  // namespace assay::cpu

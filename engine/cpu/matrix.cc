@@ -121,7 +121,9 @@ void narrow_all(const Team& team, const Operands& operands, const float* x, int 
   for (const Product& product : products) needed[std::size_t(product.matrix->acts)] = true;
   for (const Acts acts : {Acts::bf16, Acts::int8})
     if (needed[std::size_t(acts)]) narrow_part(team, operands, acts, x, tokens, cols);
-  if (needed[std::size_t(Acts::bf16)] || needed[std::size_t(Acts::int8)]) team.sync();
+  if (!needed[std::size_t(Acts::bf16)] && !needed[std::size_t(Acts::int8)]) return;
+  team.sync();
+  team.lap("narrow");
 }
 
 /// Rows [first, last) of a product's W.
@@ -142,8 +144,8 @@ void multiply_rows(const Product& product, const kernels::Activations& x, int fi
     }
 }
 
-void multiply_shared(const Team& team, const Operands& operands, const float* x, int tokens, int cols,
-                     std::span<const Product> products) {
+void multiply_shared(const Team& team, std::string_view op, const Operands& operands, const float* x, int tokens,
+                     int cols, std::span<const Product> products) {
   narrow_all(team, operands, x, tokens, cols, products);
   int total = 0;
   for (const Product& product : products) total += product.rows();
@@ -157,6 +159,7 @@ void multiply_shared(const Team& team, const Operands& operands, const float* x,
     before += product.rows();
   }
   team.sync();
+  if (team.clock != nullptr) team.lap(op, needs_of(products, tokens));
 }
 
 }  // namespace
@@ -178,11 +181,22 @@ kernels::Activations slice(const kernels::Activations& x, Acts acts, int first, 
           x.sums == nullptr ? nullptr : x.sums + values / (kernels::kActsBlock / 2), count, x.cols};
 }
 
-void multiply(const Team& team, const Operands& operands, const float* x, int tokens, int cols,
+OpNeeds needs_of(std::span<const Product> products, int tokens) {
+  OpNeeds needs;
+  for (const Product& product : products) {
+    const Matrix& matrix = *product.matrix;
+    needs.bytes += double(product.rows()) * double(kernels::row_bytes(matrix.format, matrix.w.cols));
+    needs.flops += 2.0 * product.rows() * matrix.w.cols * tokens;
+    needs.acts = matrix.acts;
+  }
+  return needs;
+}
+
+void multiply(const Team& team, std::string_view op, const Operands& operands, const float* x, int tokens, int cols,
               std::span<const Product> products) {
   if (tokens == 0) return;
   if (std::ranges::none_of(products, [](const Product& one) { return one.matrix->input.has_value(); })) {
-    multiply_shared(team, operands, x, tokens, cols, products);
+    multiply_shared(team, op, operands, x, tokens, cols, products);
     return;
   }
   for (const Product& product : products) {  // each has bounds of its own
@@ -192,7 +206,8 @@ void multiply(const Team& team, const Operands& operands, const float* x, int to
          ++i)
       operands.clamped[i] = std::min(std::max(x[i], bounds.low), bounds.high);
     team.sync();
-    multiply_shared(team, operands, operands.clamped, tokens, cols, {&product, 1});
+    team.lap("clamp");
+    multiply_shared(team, op, operands, operands.clamped, tokens, cols, {&product, 1});
   }
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -78,9 +79,13 @@ kernels::Activations narrow(const Team& team, const Operands& operands, kernels:
 /// Tokens [first, first + count).
 kernels::Activations slice(const kernels::Activations& x, kernels::Acts acts, int first, int count);
 
+/// What products of so many tokens cannot do without.
+OpNeeds needs_of(std::span<const Product> products, int tokens);
+
 /// Several products of one x. All threads of the team come here, with x complete, and leave when all y are.
-/// @param x  [tokens, cols]
-void multiply(const Team& team, const Operands& operands, const float* x, int tokens, int cols,
+/// @param op  what they are timed as
+/// @param x   [tokens, cols]
+void multiply(const Team& team, std::string_view op, const Operands& operands, const float* x, int tokens, int cols,
               std::span<const Product> products);
 
 }  // namespace assay::cpu

@@ -23,7 +23,8 @@ Result<Towers> Towers::open(const Checkpoint& checkpoint, const Options& options
   return towers;
 }
 
-Result<SoftTokens> Towers::encode(const Plan& plan, std::span<const NamedTensor> tensors, TapSink& taps) {
+Result<SoftTokens> Towers::encode(const Plan& plan, std::span<const NamedTensor> tensors, TapSink& taps,
+                                  OpClock* clock) {
   ASSAY_TRY(media, media_rows(plan, tensors));
   SoftTokens soft;
   VisionTaps vision_taps{TapSheet(taps, 1, media.rows(RowSpace::patches)),
@@ -40,7 +41,8 @@ Result<SoftTokens> Towers::encode(const Plan& plan, std::span<const NamedTensor>
       all.widen(std::int64_t(std::size_t(i) * values), item);
       const auto of_item =
           std::span(at).subspan(std::size_t(i) * std::size_t(group.length) * 2, std::size_t(group.length) * 2);
-      first_soft += vision->encode({item.data(), of_item, group.length, first_patch, first_soft}, vision_taps, rows);
+      first_soft +=
+          vision->encode({item.data(), of_item, group.length, first_patch, first_soft}, vision_taps, rows, clock);
       first_patch += group.length;
     }
     soft.give(kind, std::move(rows), plan.hidden);
@@ -63,7 +65,7 @@ Result<SoftTokens> Towers::encode(const Plan& plan, std::span<const NamedTensor>
     all.widen(std::int64_t(std::size_t(i) * values), clip);
     first += audio->encode({clip.data(), std::span(real).subspan(std::size_t(i * length), std::size_t(length)), length,
                             media.features, i * length, i * media.audio_length, first},
-                           audio_taps, rows);
+                           audio_taps, rows, clock);
   }
   soft.give(SoftTokens::audio, std::move(rows), plan.hidden);
   return soft;

@@ -21,7 +21,8 @@ struct Towers {
   static Result<Towers> open(const Checkpoint& checkpoint, const Options& options);
   /// The soft tokens of all media of a call. Errors: bad_input (media_rows.h).
   /// Source: Gemma4Model.get_image_features, get_video_features, get_audio_features (transformers 5.22.2).
-  Result<SoftTokens> encode(const Plan& plan, std::span<const NamedTensor> tensors, TapSink& taps);
+  Result<SoftTokens> encode(const Plan& plan, std::span<const NamedTensor> tensors, TapSink& taps,
+                            OpClock* clock = nullptr);
 };
 
 }  // namespace assay::cpu

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 namespace assay::cpu {
 namespace {
@@ -29,8 +30,8 @@ void group(const MoeBuffers& buffers, const Experts& plan, int tokens) {
 
 /// For each expert with slots, this thread's rows of its matrix.
 /// @param x  [slots, matrix.cols]; y [slots, matrix.rows]
-void multiply_grouped(const Team& team, const Operands& operands, const Matrix& first, const Experts& plan,
-                      const std::int32_t* starts, const float* x, float* y) {
+void multiply_grouped(const Team& team, std::string_view op, const Operands& operands, const Matrix& first,
+                      const Experts& plan, const std::int32_t* starts, const float* x, float* y) {
   const int slots = starts[plan.count], rows = first.w.rows, cols = first.w.cols;
   const kernels::Activations all = narrow(team, operands, first.acts, x, slots, cols);
   // Threads share rows times slots: an expert with many tokens is more work.
@@ -56,6 +57,12 @@ void multiply_grouped(const Team& team, const Operands& operands, const Matrix& 
       matrix.gemm(matrix.w, mine, out, rows, from, to);
   }
   team.sync();
+  if (team.clock == nullptr) return;
+  const auto hit = std::ranges::count_if(std::span(starts, std::size_t(plan.count)),
+                                         [](const std::int32_t& start) { return (&start)[1] > start; });
+  team.lap(op, {.bytes = double(hit) * rows * double(kernels::row_bytes(first.format, cols)),
+                .flops = 2.0 * slots * rows * cols,
+                .acts = first.acts});
 }
 
 }  // namespace
@@ -92,6 +99,7 @@ void route(const Team& team, const KernelTable& kernels, const LayerWeights& w, 
                     plan.count, plan.used},
                    part.first, part.last);
   team.sync();
+  team.lap("router.choice");
 }
 
 void scatter_choice(const MoeBuffers& buffers, const Experts& plan, int tokens, float* out) {
@@ -108,17 +116,22 @@ void run_experts(const Team& team, const KernelTable& kernels, const LayerWeight
     std::memcpy(buffers.in + std::ptrdiff_t(buffers.slots[i]) * hidden, x + std::ptrdiff_t(i / plan.used) * hidden,
                 std::size_t(hidden) * sizeof(float));
   team.sync();
-  multiply_grouped(team, buffers.operands, w.experts_gate_up, plan, buffers.starts, buffers.in, buffers.gate_up);
+  team.lap("experts.group");
+  multiply_grouped(team, "experts.gate_up", buffers.operands, w.experts_gate_up, plan, buffers.starts, buffers.in,
+                   buffers.gate_up);
   const Team::Part slots = team.split(tokens * plan.used);
   if (slots.first < slots.last)  // rows 0 .. width - 1 of gate_up_proj are the gate, the others up
     kernels.gated({buffers.gate_up, buffers.gate_up + plan.width, buffers.gated, plan.width, 2 * plan.width,
                    2 * plan.width, plan.width, kernel_activation(activation)},
                   slots.first, slots.last);
   team.sync();
-  multiply_grouped(team, buffers.operands, w.experts_down, plan, buffers.starts, buffers.gated, buffers.out);
+  team.lap("experts.gated");
+  multiply_grouped(team, "experts.down", buffers.operands, w.experts_down, plan, buffers.starts, buffers.gated,
+                   buffers.out);
   if (mine.first < mine.last)
     kernels.scatter_add({buffers.out, buffers.slots, buffers.weights, y, plan.used, hidden}, mine.first, mine.last);
   team.sync();
+  team.lap("experts.scatter");
 }
 
 }  // namespace assay::cpu

@@ -21,6 +21,8 @@ Result<std::unique_ptr<TextSession>> TextSession::open(const Checkpoint& checkpo
   return std::unique_ptr<TextSession>(new TextSession(std::move(decoder), std::move(towers)));
 }
 
+void TextSession::time_ops(bool on) { clock_ = on ? std::make_unique<OpClock>() : nullptr; }
+
 Result<void> TextSession::check(const Forward& call) const {
   const Plan& plan = decoder_.plan();
   if (plan.ple_width > 0)
@@ -40,14 +42,14 @@ Result<void> TextSession::do_forward(const Forward& call, TapSink& taps) {
   const auto go_on = [&](Memory& memory) -> Result<void> {
     ASSAY_CHECK(memory.soft.check(decoder_.plan(), call.ids.all()));
     ASSAY_CHECK(memory.sequence.extend(call));
-    decoder_.run(call.ids, memory, logit_rows, taps);
+    decoder_.run(call.ids, memory, logit_rows, taps, clock_.get());
     return {};
   };
   if (call.cache == Cache::extend) {
     if (memory_.sequence.batch() == 0) decoder_.reset(memory_, call.ids.rows);
     return go_on(memory_);
   }
-  ASSAY_TRY(soft, towers_.encode(decoder_.plan(), call.more, taps));
+  ASSAY_TRY(soft, towers_.encode(decoder_.plan(), call.more, taps, clock_.get()));
   ASSAY_CHECK(soft.check(decoder_.plan(), call.ids.all()));
   Sequence tried;  // what is cached stays if the call is refused
   ASSAY_CHECK(tried.extend(call));
@@ -56,7 +58,7 @@ Result<void> TextSession::do_forward(const Forward& call, TapSink& taps) {
   decoder_.reset(memory, call.ids.rows);
   memory.sequence = std::move(tried);
   memory.soft = std::move(soft);
-  decoder_.run(call.ids, memory, logit_rows, taps);
+  decoder_.run(call.ids, memory, logit_rows, taps, clock_.get());
   return {};
 }
 

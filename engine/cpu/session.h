@@ -3,21 +3,26 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/cpu/media.h"
 #include "engine/cpu/options.h"
 #include "engine/cpu/text.h"
 #include "engine/engine.h"
+#include "engine/op_times.h"
 
 namespace assay::cpu {
 
-class TextSession : public Session {
+class TextSession : public Session, public TimesOps {
  public:
   static Result<std::unique_ptr<TextSession>> open(const Checkpoint& checkpoint, const Options& options);
 
   /// What a drafter of this engine reads, without the copies of cached_kv().
   const Memory& memory() const { return memory_; }
+
+  void time_ops(bool on) override;
+  std::vector<OpTime> op_times() const override { return clock_ ? clock_->times() : std::vector<OpTime>{}; }
 
  protected:
   Result<void> do_forward(const Forward& call, TapSink& taps) override;
@@ -36,6 +41,7 @@ class TextSession : public Session {
   TextDecoder decoder_;
   Towers towers_;
   Memory memory_;
+  std::unique_ptr<OpClock> clock_;                  ///< while ops are timed
   std::unique_ptr<Memory> loose_;                   ///< of calls without a cache
   std::vector<float> copied_keys_, copied_values_;  ///< that cached_kv() hands out
 };

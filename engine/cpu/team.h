@@ -8,6 +8,8 @@
 
 #include <omp.h>
 
+#include "engine/cpu/op_clock.h"
+
 namespace assay::cpu {
 
 /// Where threads wait for one another. OpenMP's own barrier spins for milliseconds, which is what others who share the
@@ -42,6 +44,12 @@ class Team {
  public:
   int thread = 0, threads = 1;
   Barrier* barrier = nullptr;  ///< of several threads
+  OpClock* clock = nullptr;    ///< of the first thread, where ops are timed
+
+  /// Everything since the lap before was `op`. Told behind the op's last barrier, where it has one.
+  void lap(std::string_view op, const OpNeeds& needs = {}) const {
+    if (clock != nullptr) clock->lap(op, needs);
+  }
 
   /// Waits until all threads are here, and then sees what they wrote.
   void sync() const {
@@ -73,12 +81,16 @@ constexpr std::int64_t kWorthThreads = 1 << 19;
 /// Runs `body` on every thread of a team. Results do not depend on their number.
 /// @param most      the user's limit; 0: OpenMP's
 /// @param work      multiply-adds of an op, on average
+/// @param clock     that ops are timed with, or none
 template <class Body>
-void with_team(int most, std::int64_t work, const Body& body) {
+void with_team(int most, std::int64_t work, OpClock* clock, const Body& body) {
+  if (clock != nullptr) clock->start();
   int threads = most > 0 ? most : omp_get_max_threads();
   threads = int(std::clamp<std::int64_t>(work / (kWorthThreads / 2), 1, threads));
   if (threads == 1 || omp_in_parallel() != 0) {
-    body(Team{});
+    Team team;
+    team.clock = clock;
+    body(team);
     return;
   }
   Barrier barrier;
@@ -88,6 +100,7 @@ void with_team(int most, std::int64_t work, const Body& body) {
     team.thread = omp_get_thread_num();
     team.threads = omp_get_num_threads();
     team.barrier = &barrier;
+    team.clock = team.thread == 0 ? clock : nullptr;
     body(team);
   }
 }

@@ -129,7 +129,7 @@ void TextDecoder::plan_memory(const Pass& pass, Memory& memory) {
   }
 }
 
-void TextDecoder::run(Rows<const std::int64_t> ids, Memory& memory, int logit_rows, TapSink& taps) {
+void TextDecoder::run(Rows<const std::int64_t> ids, Memory& memory, int logit_rows, TapSink& taps, OpClock* clock) {
   Pass pass{.ids = ids,
             .memory = memory,
             .sheet = TapSheet(taps, ids.rows, ids.cols),
@@ -155,7 +155,7 @@ void TextDecoder::run(Rows<const std::int64_t> ids, Memory& memory, int logit_ro
     carve(Carver(head_.data()));
   }
   const int together = std::min(pass.batch * pass.tokens, int(layers_.rows()));
-  with_team(layers_.options().threads, layers_.work() * together, [&](const Team& team) {
+  with_team(layers_.options().threads, layers_.work() * together, clock, [&](const Team& team) {
     for (const Piece& piece : pieces_) run_piece(team, pass, piece);
     if (pass.logits) head(team, pass);
   });
@@ -239,19 +239,21 @@ void TextDecoder::ple_inputs(const Team& team, Pass& pass, const Piece& piece, i
   const int layers = int(plan().layers.size()), width = plan().ple_width, cols = layers * width;
   const int rows = pass.batch * piece.tokens;
   const Team::Part part = team.split(rows);
+  team.lap("embed");
   if (part.first < part.last)
     gather_ple_(weights_.embed_tokens_per_layer.w, buffers.ids, float(std::sqrt(double(width))), buffers.ple,
                 part.first, part.last);
+  team.lap("ple.gather");
   // Tokens that end with their K/V in the last writer need no inputs from there on.
   const int of_all = needed_first > 0 ? layers_.last_writer() : layers;
   const Product all{&weights_.per_layer_model_projection, buffers.context, cols, 0, of_all * width};
-  multiply(team, buffers.operands, buffers.x, rows, plan().hidden, {&all, 1});
+  multiply(team, "ple.in", buffers.operands, buffers.x, rows, plan().hidden, {&all, 1});
   const int needed = piece.tokens - needed_first;
   for (int b = 0; b < pass.batch && of_all < layers && needed > 0; ++b) {
     const std::ptrdiff_t first = b * piece.tokens + needed_first;
     const Product rest{&weights_.per_layer_model_projection, buffers.context + first * cols + of_all * width, cols,
                        of_all * width, cols};
-    multiply(team, buffers.operands, buffers.x + first * plan().hidden, needed, plan().hidden, {&rest, 1});
+    multiply(team, "ple.in", buffers.operands, buffers.x + first * plan().hidden, needed, plan().hidden, {&rest, 1});
   }
   const float root = float(std::pow(double(plan().hidden), -0.5)), half = float(std::pow(2.0, -0.5));
   for (int r = part.first; r < part.last; ++r) {
@@ -261,6 +263,7 @@ void TextDecoder::ple_inputs(const Team& team, Pass& pass, const Piece& piece, i
                                 buffers.ple, half, width, buffers.ple, r * layers, r * layers + ends);
   }
   team.sync();
+  team.lap("ple.mix");
   if (pass.sheet.wants(Tap::ple, -1))
     team.one([&] { pass.sheet.take({Tap::ple, -1}, piece.start, {buffers.ple, rows, cols}); });
 }
@@ -272,7 +275,7 @@ void TextDecoder::head(const Team& team, Pass& pass) {
     const int count = std::min(at_once, rows - first);
     float* const logits = pass.head_out + std::ptrdiff_t(first) * plan().vocab;
     const Product product{&weights_.lm_head, logits, plan().vocab};
-    multiply(team, layers_.buffers().operands, pass.head_in + std::ptrdiff_t(first) * plan().hidden, count,
+    multiply(team, "head", layers_.buffers().operands, pass.head_in + std::ptrdiff_t(first) * plan().hidden, count,
              plan().hidden, {&product, 1});
     const Team::Part part = team.split(plan().vocab, 16);
     for (int r = 0; r < count && plan().softcap > 0 && part.first < part.last; ++r) {
@@ -281,6 +284,7 @@ void TextDecoder::head(const Team& team, Pass& pass) {
     }
   }
   team.sync();
+  team.lap("softcap");
   team.one([&] { pass.sink.take({Tap::logits, -1}, {pass.head_out, rows, plan().vocab}); });
 }
 

@@ -34,8 +34,9 @@ class TextDecoder {
   /// asks for are not computed: behind the last layer that writes K/V only those whose logits are wanted, unless other
   /// taps are. Allocates nothing unless the call is longer than any before.
   /// @param logit_rows  of each batch row, at least 1
+  /// @param clock       that ops are timed with, or none
   /// Source: Gemma4TextModel.forward, Gemma4ForCausalLM.forward (transformers 5.22.2).
-  void run(Rows<const std::int64_t> ids, Memory& memory, int logit_rows, TapSink& taps);
+  void run(Rows<const std::int64_t> ids, Memory& memory, int logit_rows, TapSink& taps, OpClock* clock = nullptr);
   /// Rows of the embedding table, scaled. @param out  [ids, hidden]
   void embed(std::span<const std::int64_t> ids, float* out) const;
 

@@ -158,8 +158,9 @@ void Vision::embed(const Team& team, Work& work) const {
                           values, b.pixels, first, last);
   });
   team.sync();
+  team.lap("embed");
   const Product product{plan_.encoder_free ? &weights_.patch_dense : &weights_.input_proj, b.x, hidden};
-  multiply(team, b.operands, b.pixels, rows, values, {&product, 1});
+  multiply(team, "vision.patch", b.operands, b.pixels, rows, values, {&product, 1});
   share(team, rows, [&](int first, int last) {
     if (plan_.encoder_free)
       kernels_.layer_norm(b.x, weights_.patch_ln2.data(), weights_.patch_ln2_bias.data(), plan_.layer_norm_eps, hidden,
@@ -170,6 +171,7 @@ void Vision::embed(const Team& team, Work& work) const {
                           b.x, first, last);
   });
   team.sync();
+  team.lap("positions");
   work.tap(team, {Tap::vision_patch_embed, -1}, b.x, hidden);
 }
 
@@ -196,10 +198,11 @@ void Vision::run_layer(const Team& team, Work& work, std::size_t index) const {
 
   norm(w.input_layernorm, b.x, b.normed);
   team.sync();
+  team.lap("norm");
   work.tap(team, {Tap::vision_attn_norm, at}, b.normed, hidden);
   const Product qkv[] = {
       {&w.q_proj, b.q, plan.q_width()}, {&w.k_proj, b.k, plan.kv_width()}, {&w.v_proj, b.v, plan.kv_width()}};
-  multiply(team, b.operands, b.normed, rows, hidden, qkv);
+  multiply(team, "attn.qkv", b.operands, b.normed, rows, hidden, qkv);
   norm_heads(b.q, w.q_norm.data(), plan.heads);
   norm_heads(b.k, w.k_norm.data(), plan.kv_heads);
   norm_heads(b.v, nullptr, plan.kv_heads);
@@ -209,6 +212,7 @@ void Vision::run_layer(const Team& team, Work& work, std::size_t index) const {
   turn(b.q, plan.heads);
   turn(b.k, plan.kv_heads);
   team.sync();
+  team.lap("norm + rope");
   work.tap(team, {Tap::vision_attn_q_rope, at}, b.q, plan.q_width());
   work.tap(team, {Tap::vision_attn_k_rope, at}, b.k, plan.kv_width());
   const kernels::Attention attention{.q = b.q,
@@ -231,33 +235,38 @@ void Vision::run_layer(const Team& team, Work& work, std::size_t index) const {
   if (rows > 0)
     share(team, attention_units(attention), [&](int first, int last) { kernels_.attention(attention, first, last); });
   team.sync();
+  team.lap("attention", {.bytes = 2.0 * rows * plan.kv_width() * double(sizeof(float)),
+                         .flops = 4.0 * rows * rows * plan.q_width()});
   work.tap(team, {Tap::vision_attn_ctx, at}, b.ctx, plan.q_width());
-  linear(team, work, b.ctx, rows, plan.q_width(), w.o_proj, b.out);
+  linear(team, "attn.out", work, b.ctx, rows, plan.q_width(), w.o_proj, b.out);
   work.tap(team, {Tap::vision_attn_out, at}, b.out, hidden);
   end(w.post_attention_layernorm);
   work.tap(team, {Tap::vision_post_attn, at}, b.x, hidden);
 
   norm(w.pre_feedforward_layernorm, b.x, b.normed);
   team.sync();
+  team.lap("norm");
   work.tap(team, {Tap::vision_ffn_norm, at}, b.normed, hidden);
   const Product gate_up[] = {{&w.gate_proj, b.gate, plan.ffn_width}, {&w.up_proj, b.up, plan.ffn_width}};
-  multiply(team, b.operands, b.normed, rows, hidden, gate_up);
+  multiply(team, "mlp.gate_up", b.operands, b.normed, rows, hidden, gate_up);
   if (mine.first < mine.last)
     kernels_.gated({b.gate, b.up, b.gate, plan.ffn_width, plan.ffn_width, plan.ffn_width, plan.ffn_width,
                     kernel_activation(plan_.activation)},
                    mine.first, mine.last);
   team.sync();
-  linear(team, work, b.gate, rows, plan.ffn_width, w.down_proj, b.out);
+  team.lap("gated");
+  linear(team, "mlp.down", work, b.gate, rows, plan.ffn_width, w.down_proj, b.out);
   work.tap(team, {Tap::vision_mlp, at}, b.out, hidden);
   end(w.post_feedforward_layernorm);
   team.sync();
+  team.lap("norm");
   work.tap(team, {Tap::vision_out, at}, b.x, hidden);
 }
 
-void Vision::linear(const Team& team, const Work& work, const float* x, int rows, int cols, const Matrix& w,
-                    float* y) const {
+void Vision::linear(const Team& team, std::string_view op, const Work& work, const float* x, int rows, int cols,
+                    const Matrix& w, float* y) const {
   const Product product{&w, y, w.w.rows};
-  multiply(team, work.buffers.operands, x, rows, cols, {&product, 1});
+  multiply(team, op, work.buffers.operands, x, rows, cols, {&product, 1});
 }
 
 /// Which rows (real patches, by their number among those) fall into each soft token; tokens that no patch falls into
@@ -293,7 +302,7 @@ std::vector<std::vector<std::int32_t>> Vision::cells(const VisionItem& item) con
   return cells;
 }
 
-int Vision::encode(const VisionItem& item, VisionTaps& taps, std::vector<float>& soft) {
+int Vision::encode(const VisionItem& item, VisionTaps& taps, std::vector<float>& soft, OpClock* clock) {
   Work work{.item = item, .real = {}, .buffers = {}, .taps = taps};
   for (int patch = 0; patch < item.length; ++patch)
     if (item.positions[std::size_t(2 * patch)] != -1 || item.positions[std::size_t(2 * patch + 1)] != -1)
@@ -319,7 +328,7 @@ int Vision::encode(const VisionItem& item, VisionTaps& taps, std::vector<float>&
                        : int(std::sqrt(double(item.length / std::max(1, item.length / (plan_.pool * plan_.pool)))));
   const float scale = plan_.encoder_free ? 1 : float(std::sqrt(double(hidden)) / (side * side));
 
-  with_team(options_.threads, work_ * rows, [&](const Team& team) {
+  with_team(options_.threads, work_ * rows, clock, [&](const Team& team) {
     if (!plan_.layers.empty())
       share(team, rows, [&](int first, int last) {
         const std::vector<float>& frequencies = plan_.layers[0].rope.inv_freq;
@@ -348,7 +357,8 @@ int Vision::encode(const VisionItem& item, VisionTaps& taps, std::vector<float>&
     share(team, count,
           [&](int first, int last) { kernels_.rms_norm(b.out, nullptr, plan_.eps, hidden, b.normed, first, last); });
     team.sync();
-    linear(team, work, b.normed, count, hidden, weights_.embedding_projection, soft.data() + before);
+    team.lap("pool");
+    linear(team, "vision.project", work, b.normed, count, hidden, weights_.embedding_projection, soft.data() + before);
     if (count > 0 && taps.soft.wants(Tap::vision_projected, -1))
       team.one([&] {
         taps.soft.take({Tap::vision_projected, -1}, item.first_soft, {soft.data() + before, count, text_hidden_});

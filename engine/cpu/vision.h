@@ -56,7 +56,7 @@ class Vision {
 
   /// Appends the item's soft tokens to `soft`, [.., text hidden]; returns how many there are.
   /// Source: Gemma4VisionModel.forward, Gemma4UnifiedVisionEmbedder.forward (transformers 5.22.2).
-  int encode(const VisionItem& item, VisionTaps& taps, std::vector<float>& soft);
+  int encode(const VisionItem& item, VisionTaps& taps, std::vector<float>& soft, OpClock* clock = nullptr);
 
  private:
   struct Buffers;
@@ -64,7 +64,8 @@ class Vision {
 
   void embed(const Team& team, Work& work) const;
   void run_layer(const Team& team, Work& work, std::size_t index) const;
-  void linear(const Team& team, const Work& work, const float* x, int rows, int cols, const Matrix& w, float* y) const;
+  void linear(const Team& team, std::string_view op, const Work& work, const float* x, int rows, int cols,
+              const Matrix& w, float* y) const;
   std::vector<std::vector<std::int32_t>> cells(const VisionItem& item) const;
 
   VisionPlan plan_;

@@ -139,6 +139,7 @@ class EngineBench {
     Cache cache = Cache::fresh;
     if (depth > 0) {
       ASSAY_TRY(first, call(*session_, prompt, Cache::fresh));
+      if (timer_ != nullptr) timer_->time_ops(true);  // not the prompt's
       id = first;
       cache = Cache::extend;
     }
@@ -272,15 +273,15 @@ class EngineBench {
   }
 
   Result<void> time_ops() {
-    auto* timer = dynamic_cast<TimesOps*>(session_.get());
-    if (timer == nullptr) return {};
+    timer_ = dynamic_cast<TimesOps*>(session_.get());
+    if (timer_ == nullptr) return {};
     say("timing ops");
     for (Task& task : tasks_) {
       if (task.result.what == "first-token") continue;  // another session
-      timer->time_ops(true);
+      timer_->time_ops(true);
       ASSAY_TRY(seconds, task.sample(task.result));
       (void)seconds;
-      for (const OpTime& time : timer->op_times()) {
+      for (const OpTime& time : timer_->op_times()) {
         OpShare share;
         share.op = time.op;
         share.seconds = time.seconds;
@@ -289,7 +290,7 @@ class EngineBench {
         if (time.flops > 0) share.must.flops[time.roof] = time.flops;
         task.result.ops.push_back(std::move(share));
       }
-      timer->time_ops(false);
+      timer_->time_ops(false);
     }
     return {};
   }
@@ -300,6 +301,7 @@ class EngineBench {
   const EngineBenchOptions& options_;
   BenchRun& run_;
   std::unique_ptr<Session> session_;
+  TimesOps* timer_ = nullptr;  ///< of session_, once ops are timed
   std::vector<Task> tasks_;
 };
 
