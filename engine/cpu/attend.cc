@@ -54,18 +54,25 @@ void attend(const Team& team, const KernelTable& kernels, const KvCache& cache, 
   };
   int total = 0;
   for (int b = 0; b < queries.batch(); ++b) total += attention_units(of_row(b, partial));
-  const Team::Part part = team.split(total);
   bool merge = false;
   float* parts = partial;
-  for (int b = 0, before = 0; b < queries.batch(); ++b) {
-    const kernels::Attention attention = of_row(b, parts);
-    const int units = attention_units(attention), chunks = attention_chunks(attention);
-    const int first = std::max(part.first, before), last = std::min(part.last, before + units);
-    if (first < last) kernels.attention(attention, first - before, last - before);
-    before += units;
-    if (chunks > 1) {
-      merge = true;
-      parts += parts_of(chunks);
+  if (queries.batch() == 1) {
+    // Later tokens see more keys: they go first, so that threads end together.
+    const kernels::Attention attention = of_row(0, parts);
+    merge = attention_chunks(attention) > 1;
+    team.take_turns(total, [&](int i) { kernels.attention(attention, total - 1 - i, total - i); });
+  } else {
+    const Team::Part part = team.split(total);
+    for (int b = 0, before = 0; b < queries.batch(); ++b) {
+      const kernels::Attention attention = of_row(b, parts);
+      const int units = attention_units(attention), chunks = attention_chunks(attention);
+      const int first = std::max(part.first, before), last = std::min(part.last, before + units);
+      if (first < last) kernels.attention(attention, first - before, last - before);
+      before += units;
+      if (chunks > 1) {
+        merge = true;
+        parts += parts_of(chunks);
+      }
     }
   }
   team.sync();

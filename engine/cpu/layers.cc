@@ -5,12 +5,23 @@
 #include <cstring>
 #include <utility>
 
+#include <omp.h>
+
 namespace assay::cpu {
 namespace {
 
 /// Tokens that go through the layers together: enough that reading the weights costs little beside multiplying, as few
 /// as an arena of this size holds.
 constexpr std::size_t kMostRows = 512, kLeastRows = 64, kArenaBytes = std::size_t{128} << 20;
+
+Middle middle_of(const std::vector<LayerWeights>& weights) {
+  Middle middle = Middle::narrowed;
+  for (const LayerWeights& w : weights) {
+    if (w.gate_proj.acts != w.up_proj.acts) return Middle::whole;
+    if (w.down_proj.acts == kernels::Acts::fp32) middle = Middle::fused;
+  }
+  return middle;
+}
 
 }  // namespace
 
@@ -19,6 +30,8 @@ Result<Layers> Layers::make(const Plan& plan, std::vector<LayerWeights> weights,
   ASSAY_TRY(kernels, KernelTable::make(options.kv));
   layers.kernels_ = kernels;
   layers.weights_ = std::move(weights);
+  layers.middle_ = middle_of(layers.weights_);
+  if (layers.options_.threads == 0) layers.options_.threads = omp_get_max_threads();
   layers.lends_.resize(plan.layers.size());
   for (std::size_t i = 0; i < plan.layers.size(); ++i) {
     const KvSource& kv = plan.layers[i].kv;
@@ -27,7 +40,7 @@ Result<Layers> Layers::make(const Plan& plan, std::vector<LayerWeights> weights,
   }
   layers.work_ = work_of_an_op(layers.weights_);
   Carver few;
-  TextBuffers::carve(few, kLeastRows, plan, layers.kinds_, options);
+  TextBuffers::carve(few, kLeastRows, plan, layers.kinds_, layers.options_, layers.middle_);
   layers.plan_rows(std::clamp(kArenaBytes / (few.used() / kLeastRows + 1), kLeastRows, kMostRows));
   return layers;
 }
@@ -35,10 +48,10 @@ Result<Layers> Layers::make(const Plan& plan, std::vector<LayerWeights> weights,
 void Layers::plan_rows(std::size_t rows) {
   if (rows <= planned_rows_) return;
   Carver measure;
-  TextBuffers::carve(measure, rows, plan_, kinds_, options_);
+  TextBuffers::carve(measure, rows, plan_, kinds_, options_, middle_);
   arena_.grow(measure.used());
   Carver carver(arena_.data());
-  buffers_ = TextBuffers::carve(carver, rows, plan_, kinds_, options_);
+  buffers_ = TextBuffers::carve(carver, rows, plan_, kinds_, options_, middle_);
   planned_rows_ = rows;
 }
 
@@ -239,11 +252,16 @@ void Layers::feed_forward(const Team& team, const Passage& passage, int index) c
   team.sync();
   team.lap("norm");
   tap(passage.taps.ffn_norm, buffers_.normed, hidden);
-  const Product gate_up[] = {{&w.gate_proj, buffers_.gate, plan.ffn_width}, {&w.up_proj, buffers_.up, plan.ffn_width}};
-  multiply(team, "mlp.gate_up", buffers_.operands, buffers_.normed, count, hidden, gate_up);
-  gate(team, buffers_.up, plan.ffn_width, plan.ffn_width, count);
   const Product down{&w.down_proj, buffers_.out, hidden};
-  multiply(team, "mlp.down", buffers_.operands, buffers_.gate, count, plan.ffn_width, {&down, 1});
+  if (count >= TextBuffers::kFusedRows && middle_ != Middle::whole) {
+    multiply_narrowed(team, "mlp.down", gated_rows(team, w, plan.ffn_width, count), {&down, 1});
+  } else {
+    const Product gate_up[] = {{&w.gate_proj, buffers_.gate, plan.ffn_width},
+                               {&w.up_proj, buffers_.up, plan.ffn_width}};
+    multiply(team, "mlp.gate_up", buffers_.operands, buffers_.normed, count, hidden, gate_up);
+    gate(team, buffers_.up, plan.ffn_width, plan.ffn_width, count);
+    multiply(team, "mlp.down", buffers_.operands, buffers_.gate, count, plan.ffn_width, {&down, 1});
+  }
   tap(passage.taps.mlp, buffers_.out, hidden);
 
   if (plan.experts) {
@@ -290,6 +308,34 @@ void Layers::feed_forward(const Team& team, const Passage& passage, int index) c
     norm_add(buffers_.out, w.post_per_layer_input_norm, buffers_.x, w.layer_scalar, buffers_.x);
   }
   tap(passage.taps.out, buffers_.x, hidden);
+}
+
+/// activation(gate) * up of normed, ready for the product that reads it. Made in slices of columns, which stay in the
+/// cache of the thread that makes them: of whole matrices only the narrowed one is written to memory.
+kernels::Activations Layers::gated_rows(const Team& team, const LayerWeights& w, int width, int rows) const {
+  constexpr int kSlice = TextBuffers::kSlice;
+  const kernels::Acts acts = w.down_proj.acts;
+  const kernels::Activations normed =
+      narrow(team, buffers_.operands, w.gate_proj.acts, buffers_.normed, rows, plan_.hidden);
+  const Operands& to = buffers_.gated;
+  const kernels::Activation activation = kernel_activation(plan_.activation);
+  float* const gate = buffers_.slices + std::ptrdiff_t(team.thread) * 2 * kSlice * rows;
+  float* const up = gate + std::ptrdiff_t(kSlice) * rows;
+  team.take_turns((width + kSlice - 1) / kSlice, [&](int turn) {
+    const int first = turn * kSlice, last = std::min(first + kSlice, width), cols = last - first;
+    multiply_rows({&w.gate_proj, gate, kSlice, first}, normed, first, last);
+    multiply_rows({&w.up_proj, up, kSlice, first}, normed, first, last);
+    const bool narrows = acts != kernels::Acts::fp32;
+    kernels_.gated(
+        {gate, up, narrows ? gate : buffers_.gate + first, cols, kSlice, kSlice, narrows ? kSlice : width, activation},
+        0, rows);
+    for (int t = 0; t < rows && narrows; ++t)
+      narrow_slice(to, acts, gate + std::ptrdiff_t(t) * kSlice, cols, t, first, width);
+  });
+  team.sync();
+  const Product products[] = {{&w.gate_proj, gate, kSlice}, {&w.up_proj, up, kSlice}};
+  if (team.clock != nullptr) team.lap("mlp.gate_up", needs_of(products, rows));
+  return to.view(acts, buffers_.gate, rows, width);
 }
 
 /// activation(gate) * up, into gate. A few rows are shared out by columns.

@@ -83,6 +83,7 @@ class Layers {
   void attention(const Team& team, Passage& passage, int index) const;
   void look(const Team& team, const Passage& passage, int index, int of_each) const;
   void feed_forward(const Team& team, const Passage& passage, int index) const;
+  kernels::Activations gated_rows(const Team& team, const LayerWeights& w, int width, int rows) const;
   void gate(const Team& team, const float* up, int up_stride, int cols, int rows) const;
   void keep_last(const Team& team, Passage& passage, int first) const;
 
@@ -94,6 +95,7 @@ class Layers {
   std::vector<bool> lends_;
   int last_writer_ = -1;
   std::int64_t work_ = 0;
+  Middle middle_ = Middle::whole;
 
   std::size_t planned_rows_ = 0;
   Pages arena_, partial_;

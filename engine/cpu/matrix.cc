@@ -14,8 +14,11 @@ using kernels::Acts;
 using kernels::Format;
 namespace spec = kernels::spec;
 
-/// Rows that a thread takes at a time: a few cache lines of y, and whatever number of rows a kernel works on at once.
+/// Rows of one thread are whole grains: a few cache lines of y, and whatever number of rows a kernel works on at once.
 constexpr int kGrain = 16;
+/// Rows of a matrix-matrix product that a thread takes at a time: what kernels make of one look at the tokens
+/// (kernels/cpu/simd/gemm_tile.h), or less where threads would get few of those.
+constexpr int kMostRows = 128, kLeastRows = 32, kTurns = 8;
 
 /// The asked mode, or fp32 where the format has no kernels for it.
 void choose_kernels(Matrix& matrix, Acts asked) {
@@ -95,16 +98,16 @@ Operands Operands::carve(Carver& carver, std::size_t tokens, std::size_t cols, A
   return operands;
 }
 
-namespace {
-
-kernels::Activations view(const Operands& operands, Acts acts, const float* x, int tokens, int cols) {
+kernels::Activations Operands::view(Acts acts, const float* x, int tokens, int cols) const {
   switch (acts) {
     case Acts::fp32: return {x, nullptr, nullptr, tokens, cols};
-    case Acts::bf16: return {operands.bf16.values, nullptr, nullptr, tokens, cols};
-    case Acts::int8: return {operands.int8.values, operands.int8.scales, operands.int8.sums, tokens, cols};
+    case Acts::bf16: return {bf16.values, nullptr, nullptr, tokens, cols};
+    case Acts::int8: return {int8.values, int8.scales, int8.sums, tokens, cols};
   }
   return {};
 }
+
+namespace {
 
 /// This thread's share of a mode's rows.
 void narrow_part(const Team& team, const Operands& operands, Acts acts, const float* x, int tokens, int cols) {
@@ -126,7 +129,86 @@ void narrow_all(const Team& team, const Operands& operands, const float* x, int 
   team.lap("narrow");
 }
 
-/// Rows [first, last) of a product's W.
+/// @param x_of  (mode) -> x as it has it
+template <class Narrowed>
+void multiply_in_turns(const Team& team, std::span<const Product> products, const Narrowed& x_of) {
+  int total = 0;
+  for (const Product& product : products) total += product.rows();
+  int each = kMostRows;
+  while (each > kLeastRows && total < each * team.threads * kTurns) each /= 2;
+  const auto turns_of = [each](const Product& product) { return (product.rows() + each - 1) / each; };
+  int turns = 0;
+  for (const Product& product : products) turns += turns_of(product);
+  team.take_turns(turns, [&](int turn) {
+    const Product* product = products.data();
+    for (; turn >= turns_of(*product); ++product) turn -= turns_of(*product);
+    const int first = product->first + turn * each;
+    multiply_rows(*product, x_of(product->matrix->acts), first,
+                  std::min(first + each, product->first + product->rows()));
+  });
+}
+
+/// One token: each thread reads its part of the weights from front to back.
+template <class Narrowed>
+void multiply_split(const Team& team, std::span<const Product> products, const Narrowed& x_of) {
+  int total = 0;
+  for (const Product& product : products) total += product.rows();
+  const Team::Part part = team.split(total, kGrain);
+  int before = 0;
+  for (const Product& product : products) {
+    const int first = std::max(part.first, before), last = std::min(part.last, before + product.rows());
+    if (first < last)
+      multiply_rows(product, x_of(product.matrix->acts), product.first + first - before, product.first + last - before);
+    before += product.rows();
+  }
+}
+
+template <class Narrowed>
+void multiply_all(const Team& team, std::string_view op, int tokens, std::span<const Product> products,
+                  const Narrowed& x_of) {
+  if (tokens > 1)
+    multiply_in_turns(team, products, x_of);
+  else
+    multiply_split(team, products, x_of);
+  team.sync();
+  if (team.clock != nullptr) team.lap(op, needs_of(products, tokens));
+}
+
+void multiply_shared(const Team& team, std::string_view op, const Operands& operands, const float* x, int tokens,
+                     int cols, std::span<const Product> products) {
+  narrow_all(team, operands, x, tokens, cols, products);
+  multiply_all(team, op, tokens, products, [&](Acts acts) { return operands.view(acts, x, tokens, cols); });
+}
+
+}  // namespace
+
+kernels::Activations narrow(const Team& team, const Operands& operands, Acts acts, const float* x, int tokens,
+                            int cols) {
+  if (acts != Acts::fp32) {
+    narrow_part(team, operands, acts, x, tokens, cols);
+    team.sync();
+  }
+  return operands.view(acts, x, tokens, cols);
+}
+
+void narrow_slice(const Operands& operands, Acts acts, const float* x, int cols, int token, int col, int all) {
+  const std::size_t at = std::size_t(token) * std::size_t(all) + std::size_t(col);
+  if (acts == Acts::bf16) operands.to_bf16(x, cols, {operands.bf16.values + 2 * at, nullptr, nullptr}, 0, 1);
+  if (acts == Acts::int8)
+    operands.to_int8(x, cols,
+                     {operands.int8.values + at, operands.int8.scales + at / kernels::kActsBlock,
+                      operands.int8.sums + at / (kernels::kActsBlock / 2)},
+                     0, 1);
+}
+
+kernels::Activations slice(const kernels::Activations& x, Acts acts, int first, int count) {
+  constexpr std::array<int, kernels::kActs> kBytes = {4, 2, 1};
+  const std::ptrdiff_t values = std::ptrdiff_t(first) * x.cols;
+  return {static_cast<const std::byte*>(x.values) + values * kBytes[std::size_t(acts)],
+          x.scales == nullptr ? nullptr : x.scales + values / kernels::kActsBlock,
+          x.sums == nullptr ? nullptr : x.sums + values / (kernels::kActsBlock / 2), count, x.cols};
+}
+
 void multiply_rows(const Product& product, const kernels::Activations& x, int first, int last) {
   const Matrix& matrix = *product.matrix;
   float* y = product.y - product.first;  // kernels count W's rows
@@ -144,43 +226,6 @@ void multiply_rows(const Product& product, const kernels::Activations& x, int fi
     }
 }
 
-void multiply_shared(const Team& team, std::string_view op, const Operands& operands, const float* x, int tokens,
-                     int cols, std::span<const Product> products) {
-  narrow_all(team, operands, x, tokens, cols, products);
-  int total = 0;
-  for (const Product& product : products) total += product.rows();
-  const Team::Part part = team.split(total, kGrain);
-  int before = 0;
-  for (const Product& product : products) {
-    const int first = std::max(part.first, before), last = std::min(part.last, before + product.rows());
-    if (first < last)
-      multiply_rows(product, view(operands, product.matrix->acts, x, tokens, cols), product.first + first - before,
-                    product.first + last - before);
-    before += product.rows();
-  }
-  team.sync();
-  if (team.clock != nullptr) team.lap(op, needs_of(products, tokens));
-}
-
-}  // namespace
-
-kernels::Activations narrow(const Team& team, const Operands& operands, Acts acts, const float* x, int tokens,
-                            int cols) {
-  if (acts != Acts::fp32) {
-    narrow_part(team, operands, acts, x, tokens, cols);
-    team.sync();
-  }
-  return view(operands, acts, x, tokens, cols);
-}
-
-kernels::Activations slice(const kernels::Activations& x, Acts acts, int first, int count) {
-  constexpr std::array<int, kernels::kActs> kBytes = {4, 2, 1};
-  const std::ptrdiff_t values = std::ptrdiff_t(first) * x.cols;
-  return {static_cast<const std::byte*>(x.values) + values * kBytes[std::size_t(acts)],
-          x.scales == nullptr ? nullptr : x.scales + values / kernels::kActsBlock,
-          x.sums == nullptr ? nullptr : x.sums + values / (kernels::kActsBlock / 2), count, x.cols};
-}
-
 OpNeeds needs_of(std::span<const Product> products, int tokens) {
   OpNeeds needs;
   for (const Product& product : products) {
@@ -190,6 +235,11 @@ OpNeeds needs_of(std::span<const Product> products, int tokens) {
     needs.acts = matrix.acts;
   }
   return needs;
+}
+
+void multiply_narrowed(const Team& team, std::string_view op, const kernels::Activations& x,
+                       std::span<const Product> products) {
+  multiply_all(team, op, x.tokens, products, [&](Acts) { return x; });
 }
 
 void multiply(const Team& team, std::string_view op, const Operands& operands, const float* x, int tokens, int cols,

@@ -59,6 +59,9 @@ struct Operands {
   float* clamped = nullptr;  ///< [tokens, cols], for clipped linears
   kernels::spec::narrow::Fn *to_bf16 = nullptr, *to_int8 = nullptr;
 
+  /// What narrow() leaves, of which x remains itself in fp32.
+  kernels::Activations view(kernels::Acts acts, const float* x, int tokens, int cols) const;
+
   /// @param clipped  whether there are clipped linears
   static Operands carve(Carver& carver, std::size_t tokens, std::size_t cols, kernels::Acts acts, bool clipped);
 };
@@ -76,11 +79,21 @@ struct Product {
 /// x as a mode has it, made by all threads together; they leave when it is there. @param x  [tokens, cols]
 kernels::Activations narrow(const Team& team, const Operands& operands, kernels::Acts acts, const float* x, int tokens,
                             int cols);
+/// Columns [col, col + cols) of token `token`, as a mode has it. Those of one call lie side by side in x; col and cols
+/// are multiples of 32, or cols ends where `all` does.
+/// @param all  columns of a token
+void narrow_slice(const Operands& operands, kernels::Acts acts, const float* x, int cols, int token, int col, int all);
 /// Tokens [first, first + count).
 kernels::Activations slice(const kernels::Activations& x, kernels::Acts acts, int first, int count);
 
 /// What products of so many tokens cannot do without.
 OpNeeds needs_of(std::span<const Product> products, int tokens);
+
+/// The same of an x that has been narrowed, and no bounds on the way in.
+void multiply_narrowed(const Team& team, std::string_view op, const kernels::Activations& x,
+                       std::span<const Product> products);
+/// Rows [first, last) of one product's W, on this thread alone.
+void multiply_rows(const Product& product, const kernels::Activations& x, int first, int last);
 
 /// Several products of one x. All threads of the team come here, with x complete, and leave when all y are.
 /// @param op  what they are timed as

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -40,11 +41,17 @@ class Barrier {
   alignas(64) std::atomic<std::uint32_t> turn_{0};
 };
 
+/// What a team's threads have in common.
+struct Common {
+  Barrier barrier;
+  std::array<std::atomic<int>, 2> taken{};  ///< pieces of this op and of the next one whose pieces are taken in turn
+};
+
 class Team {
  public:
   int thread = 0, threads = 1;
-  Barrier* barrier = nullptr;  ///< of several threads
-  OpClock* clock = nullptr;    ///< of the first thread, where ops are timed
+  Common* common = nullptr;  ///< of several threads
+  OpClock* clock = nullptr;  ///< of the first thread, where ops are timed
 
   /// Everything since the lap before was `op`. Told behind the op's last barrier, where it has one.
   void lap(std::string_view op, const OpNeeds& needs = {}) const {
@@ -53,7 +60,7 @@ class Team {
 
   /// Waits until all threads are here, and then sees what they wrote.
   void sync() const {
-    if (threads > 1) barrier->wait(threads);
+    if (threads > 1) common->barrier.wait(threads);
   }
 
   struct Part {
@@ -66,12 +73,29 @@ class Team {
     return {at(thread), at(thread + 1)};
   }
 
+  /// work(i) for each i below n, on whichever thread is free next: for pieces that take unequal time, or threads that
+  /// others hold up. A sync must follow before the next such op. Nothing may depend on who does what.
+  template <class Work>
+  void take_turns(int n, const Work& work) const {
+    if (threads == 1) {
+      for (int i = 0; i < n; ++i) work(i);
+      return;
+    }
+    const std::size_t turn = turns_++ % 2;
+    // Everybody has left the op that the other counter was for, and nobody comes to the one it is for before a sync.
+    if (thread == 0) common->taken[1 - turn].store(0, std::memory_order_relaxed);
+    for (int i; (i = common->taken[turn].fetch_add(1, std::memory_order_relaxed)) < n;) work(i);
+  }
+
   /// One thread does it, all wait.
   template <class Work>
   void one(Work&& work) const {
     if (thread == 0) work();
     sync();
   }
+
+ private:
+  mutable std::size_t turns_ = 0;
 };
 
 /// Multiply-adds of an op below which another thread costs more than it brings: a barrier of two threads is about a
@@ -93,13 +117,13 @@ void with_team(int most, std::int64_t work, OpClock* clock, const Body& body) {
     body(team);
     return;
   }
-  Barrier barrier;
+  Common common;
 #pragma omp parallel num_threads(threads)
   {
     Team team;
     team.thread = omp_get_thread_num();
     team.threads = omp_get_num_threads();
-    team.barrier = &barrier;
+    team.common = &common;
     team.clock = team.thread == 0 ? clock : nullptr;
     body(team);
   }

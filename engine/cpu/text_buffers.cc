@@ -24,7 +24,7 @@ LayerKinds::LayerKinds(const Plan& plan) {
 }
 
 TextBuffers TextBuffers::carve(Carver& carver, std::size_t rows, const Plan& plan, const LayerKinds& kinds,
-                               const Options& options) {
+                               const Options& options, Middle middle) {
   const auto hidden = std::size_t(plan.hidden);
   std::size_t q = 0, kv = 0, ffn = std::size_t(plan.ple_width);
   for (const LayerPlan& layer : plan.layers) {
@@ -46,11 +46,15 @@ TextBuffers TextBuffers::carve(Carver& carver, std::size_t rows, const Plan& pla
   for (float** each : {&buffers.x, &buffers.normed, &buffers.out, &buffers.second}) *each = floats(hidden);
   for (float** each : {&buffers.q, &buffers.ctx}) *each = floats(q);
   for (float** each : {&buffers.k, &buffers.v}) *each = floats(kv);
-  for (float** each : {&buffers.gate, &buffers.up}) *each = floats(ffn);
+  const std::size_t few = std::min(rows, std::size_t(kFusedRows)) * ffn, ple_gate = rows * std::size_t(plan.ple_width);
+  buffers.gate = carver.take<float>(middle == Middle::narrowed ? std::max(few, ple_gate) : rows * ffn);
+  buffers.up = carver.take<float>(middle == Middle::whole ? rows * ffn : few);
+  if (middle != Middle::whole) buffers.slices = floats(std::size_t(options.threads) * 2 * kSlice);
   const std::size_t ple = std::size_t(plan.ple_width) * plan.layers.size();
   for (float** each : {&buffers.ple, &buffers.context}) *each = floats(ple);
   const std::size_t entering = plan.assistant ? 2 * std::size_t(plan.assistant->backbone) : 0;
   buffers.operands = Operands::carve(carver, rows, std::max({hidden, q, ffn, entering}), options.acts, false);
+  if (middle != Middle::whole) buffers.gated = Operands::carve(carver, rows, ffn, options.acts, false);
   buffers.moe = MoeBuffers::carve(carver, rows, plan, options.acts);
   return buffers;
 }

@@ -27,20 +27,33 @@ struct LayerKinds {
   explicit LayerKinds(const Plan& plan);
 };
 
+/// How much of a feed-forward's middle, act(gate) * up, lies in memory when many rows go through a layer.
+enum class Middle {
+  whole,     ///< gate, up and what they make
+  fused,     ///< what they make
+  narrowed,  ///< the same, only as activations of the product that reads it
+};
+
 struct TextBuffers {
+  /// Rows from which a middle can be fused: below, the widths of its matrices are what threads share best.
+  static constexpr int kFusedRows = 16;
+  static constexpr int kSlice = 64;  ///< columns of a feed-forward's middle that a thread makes at a time
+
   std::int64_t* ids;                    ///< [rows]
   std::vector<float*> cosines, sines;   ///< a rope each: [rows, head_dim / 2]
   std::vector<std::int32_t*> from, to;  ///< a view each: [rows]
   float *x, *normed, *out, *second;     ///< [rows, hidden]
   float *q, *ctx;                       ///< [rows, widest q]
   float *k, *v;                         ///< [rows, widest kv]
-  float *gate, *up;                     ///< [rows, widest ffn]
+  float *gate, *up;                     ///< [rows, widest ffn]; of a fused middle [kFusedRows, widest ffn]
+  float* slices;                        ///< [threads, 2, rows, kSlice]
   float *ple, *context;                 ///< [rows, layers, ple width]
   Operands operands;
+  Operands gated;  ///< [rows, widest ffn], while operands hold what it is made of
   MoeBuffers moe;
 
   static TextBuffers carve(Carver& carver, std::size_t rows, const Plan& plan, const LayerKinds& kinds,
-                           const Options& options);
+                           const Options& options, Middle middle);
 };
 
 }  // namespace assay::cpu

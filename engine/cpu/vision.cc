@@ -233,7 +233,7 @@ void Vision::run_layer(const Team& team, Work& work, std::size_t index) const {
                                      .chunk = 0,
                                      .scale = 1};
   if (rows > 0)
-    share(team, attention_units(attention), [&](int first, int last) { kernels_.attention(attention, first, last); });
+    team.take_turns(attention_units(attention), [&](int unit) { kernels_.attention(attention, unit, unit + 1); });
   team.sync();
   team.lap("attention", {.bytes = 2.0 * rows * plan.kv_width() * double(sizeof(float)),
                          .flops = 4.0 * rows * rows * plan.q_width()});

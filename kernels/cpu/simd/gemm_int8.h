@@ -19,6 +19,8 @@ struct Int8Kind {
   using V = Vector;
   static constexpr int kTokens = V::kTokens, kChunkCols = 4 * kChunk, kBlocks = kChunkCols / 32;
   static constexpr int kScales = Format::kScales, kWords = 8 / kScales;  ///< words that share a scale
+  /// Where integer sums start: for each scale of a chunk, unless weights are not too large.
+  static constexpr int kStarts = Format::kExcess != 0 ? kBlocks * kScales : 0;
   static constexpr std::size_t kRegister = std::size_t(V::kLanes) * 4;
   static constexpr std::size_t kBlockBytes = 2 * kRegister * (8 + kScales), kPanelBytes = kBlocks * kBlockBytes;
   static std::size_t row_bytes(int cols) { return Format::bytes(cols); }
@@ -28,21 +30,19 @@ struct Int8Kind {
       Format::pack(rows + r * V::kLanes, col / 32, cols / 32, panel + std::size_t(r) * kRegister);
   }
 
+  [[gnu::always_inline]] static void starts(const Activations& x, int token, int col, int cols, std::int32_t* to) {
+    const std::int32_t* const halves = x.sums + std::size_t(token) * std::size_t(x.cols / 16) + std::size_t(col / 16);
+    for (int i = 0; i < cols / 32 * kScales; ++i)
+      to[i] = -Format::kExcess * (kScales == 2 ? halves[i] : halves[2 * i] + halves[2 * i + 1]);
+  }
+
   template <int T>
-  [[gnu::always_inline]] static void tile(const std::byte* panel, const Activations& x, int token, int col, int cols,
-                                          typename V::F (&sums)[2][T]) {
+  [[gnu::always_inline]] static void tile(const std::byte* panel, const std::int32_t* starts, const Activations& x,
+                                          int token, int col, int cols, typename V::F (&sums)[2][T]) {
     const std::size_t x_stride = std::size_t(x.cols), block_stride = x_stride / 32;
     const int blocks = cols / 32;
     const auto* values = static_cast<const std::int8_t*>(x.values) + std::size_t(token) * x_stride + std::size_t(col);
     const float* scales = x.scales + std::size_t(token) * block_stride + std::size_t(col / 32);
-    const std::int32_t* halves = x.sums + std::size_t(token) * 2 * block_stride + std::size_t(col / 16);
-    std::int32_t starts[T][kBlocks * kScales];
-    if constexpr (Format::kExcess != 0)
-      for (int t = 0; t < T; ++t) {
-        const std::int32_t* p = halves + std::size_t(t) * 2 * block_stride;
-        for (int i = 0; i < blocks * kScales; ++i)
-          starts[t][i] = -Format::kExcess * (kScales == 2 ? p[i] : p[2 * i] + p[2 * i + 1]);
-      }
     for (auto& row : sums)
       for (auto& sum : row) sum = V::zero();
     for (int b = 0; b < blocks; ++b) {
@@ -52,7 +52,7 @@ struct Int8Kind {
 #pragma GCC unroll 6
         for (int t = 0; t < T; ++t)
           products[0][t] = products[1][t] =
-              Format::kExcess != 0 ? V::broadcast(&starts[t][b * kScales + s]) : V::set(std::int32_t{0});
+              Format::kExcess != 0 ? V::broadcast(starts + t * kStarts + b * kScales + s) : V::set(std::int32_t{0});
 #pragma GCC unroll 8
         for (int k = 0; k < kWords; ++k) {
           const auto w0 = V::load(panel), w1 = V::load(panel + kRegister);

@@ -2,9 +2,10 @@
 // kinds are gemm_float.h (fp32 and bf16 products) and gemm_int8.h. Internal linkage.
 //
 // A panel is kPanelRows rows by kChunk 32-bit words of weights, unpacked once, column by column, so that one load gives
-// the weights of kLanes rows; it stays in the first-level cache while all tokens pass by. Sums of a block of tokens
-// stay in a buffer between chunks: y's rows may be a power of two apart and would fight for the same lines of the
-// cache.
+// the weights of kLanes rows; it stays in the first-level cache while all tokens pass by. kGroup panels follow one
+// another over the same chunk of the tokens, which stays in the second-level cache meanwhile, with what is worked out
+// of it once. Sums of a block of tokens stay in a buffer between chunks: y's rows may be a power of two apart and would
+// fight for the same lines of the cache.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +16,9 @@
 namespace assay::kernels::cpu {
 namespace {
 
-constexpr int kChunk = 192;  ///< words: 768 columns of int8, 384 of bf16, 192 of fp32
-constexpr int kTokenBlock = 512;
+constexpr int kChunk = 192;       ///< words: 768 columns of int8, 384 of bf16, 192 of fp32
+constexpr int kTokenBlock = 264;  ///< a multiple of every kTokens
+constexpr int kGroup = 4;
 
 template <class V>
 constexpr int kPanelRows = 2 * V::kLanes;
@@ -41,39 +43,48 @@ template <class V, int T>
 }
 
 /// Runs a kind's tiles over everything.
-/// @param Kind  kTokens; kChunkCols; pack(w, rows, col, cols, panel): rows[kPanelRows] point at rows of weights;
-///              tile<T>(panel, x, token, col, cols, sums): adds nothing to what sums held
+/// @param Kind  kTokens; kChunkCols; pack(rows, col, cols, panel): rows[kPanelRows] point at rows of weights;
+///              kStarts numbers for each token that starts(x, token, col, cols, numbers) works out;
+///              tile<T>(panel, numbers, x, token, col, cols, sums): adds nothing to what sums held
 template <class V, class Kind>
 void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
   alignas(64) std::byte panel[Kind::kPanelBytes];
-  alignas(64) float buffer[kTokenBlock * kPanelRows<V>];
+  alignas(64) float buffers[kGroup][kTokenBlock * kPanelRows<V>];
+  [[maybe_unused]] std::int32_t starts[kTokenBlock * Kind::kStarts + 1];
   const std::size_t bytes = Kind::row_bytes(w.cols), y_stride = std::size_t(stride);
-  for (int block = 0; block < x.tokens; block += kTokenBlock) {
-    const int end = x.tokens - block < kTokenBlock ? x.tokens : block + kTokenBlock;
-    for (int row = first; row < last; row += kPanelRows<V>) {
-      const int rows = last - row < kPanelRows<V> ? last - row : kPanelRows<V>;
-      const std::byte* pointers[kPanelRows<V>];  // rows that do not exist are the last one again, and not stored
-      for (int r = 0; r < kPanelRows<V>; ++r)
-        pointers[r] = w.data + std::size_t(row + (r < rows ? r : rows - 1)) * bytes;
+  const int blocks = (x.tokens + kTokenBlock - 1) / kTokenBlock, tile = Kind::kTokens;
+  const int of_each = blocks == 0 ? 0 : ((x.tokens + blocks - 1) / blocks + tile - 1) / tile * tile;  // about equal
+  for (int block = 0; block < x.tokens; block += of_each) {
+    const int end = x.tokens - block < of_each ? x.tokens : block + of_each;
+    for (int group = first; group < last; group += kGroup * kPanelRows<V>)
       for (int col = 0; col < w.cols; col += Kind::kChunkCols) {
         const int cols = w.cols - col < Kind::kChunkCols ? w.cols - col : Kind::kChunkCols;
         const bool is_first = col == 0, is_last = col + cols == w.cols;
-        Kind::pack(pointers, col, cols, panel);
-        int token = block;
-        const auto tiles = [&]<int T>() __attribute__((always_inline)) {
-          for (; token + T <= end; token += T) {
-            typename V::F sums[2][T];
-            Kind::template tile<T>(panel, x, token, col, cols, sums);
-            put<V, T>(sums, buffer + (token - block) * kPanelRows<V>, y + std::size_t(token) * y_stride + row, y_stride,
-                      rows, is_first, is_last, w.scale);
-          }
-        };
-        tiles.template operator()<Kind::kTokens>();
-        if constexpr (Kind::kTokens > 6) tiles.template operator()<6>();
-        if constexpr (Kind::kTokens > 3) tiles.template operator()<3>();
-        tiles.template operator()<1>();
+        if constexpr (Kind::kStarts > 0)
+          for (int token = block; token < end; ++token)
+            Kind::starts(x, token, col, cols, starts + (token - block) * Kind::kStarts);
+        float(*buffer)[kTokenBlock * kPanelRows<V>] = buffers;
+        for (int row = group; row < last && row < group + kGroup * kPanelRows<V>; row += kPanelRows<V>, ++buffer) {
+          const int rows = last - row < kPanelRows<V> ? last - row : kPanelRows<V>;
+          const std::byte* pointers[kPanelRows<V>];  // rows that do not exist are the last one again, and not stored
+          for (int r = 0; r < kPanelRows<V>; ++r)
+            pointers[r] = w.data + std::size_t(row + (r < rows ? r : rows - 1)) * bytes;
+          Kind::pack(pointers, col, cols, panel);
+          int token = block;
+          const auto tiles = [&]<int T>() __attribute__((always_inline)) {
+            for (; token + T <= end; token += T) {
+              typename V::F sums[2][T];
+              Kind::template tile<T>(panel, starts + (token - block) * Kind::kStarts, x, token, col, cols, sums);
+              put<V, T>(sums, *buffer + (token - block) * kPanelRows<V>, y + std::size_t(token) * y_stride + row,
+                        y_stride, rows, is_first, is_last, w.scale);
+            }
+          };
+          tiles.template operator()<Kind::kTokens>();
+          if constexpr (Kind::kTokens > 6) tiles.template operator()<6>();
+          if constexpr (Kind::kTokens > 3) tiles.template operator()<3>();
+          tiles.template operator()<1>();
+        }
       }
-    }
   }
 }
 
