@@ -37,7 +37,7 @@ enum class Middle {
 struct TextBuffers {
   /// Rows from which a middle can be fused: below, the widths of its matrices are what threads share best.
   static constexpr int kFusedRows = 16;
-  static constexpr int kSlice = 64;  ///< columns of a feed-forward's middle that a thread makes at a time
+  static constexpr int kSlice = 128;  ///< columns of a feed-forward's middle that a thread makes at a time
 
   std::int64_t* ids;                    ///< [rows]
   std::vector<float*> cosines, sines;   ///< a rope each: [rows, head_dim / 2]

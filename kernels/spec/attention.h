@@ -42,7 +42,7 @@ struct Attention {
 };
 
 constexpr int kAttentionRows =
-    32;  ///< query rows, tokens times heads of a group, that a unit holds at most (if it can)
+    64;  ///< query rows, tokens times heads of a group, that a unit holds at most (if it can)
 constexpr int kAttentionMaxDim = 512;  ///< of a head
 
 /// Tokens of a unit: as many as make kAttentionRows rows, at least 1.
