@@ -111,6 +111,21 @@ void Layers::keep_last(const Team& team, Passage& passage, int first) const {
   passage.first = first;
 }
 
+/// Rows of x by a call on whole rows, narrowed for the products while they are at hand; complete for all threads then.
+template <class Make>
+void Layers::make_rows(const Team& team, int rows, std::span<const Product> products, const float* x,
+                       const Make& make) const {
+  constexpr int kAtOnce = 16;
+  const Team::Part mine = team.split(rows);
+  for (int first = mine.first; first < mine.last; first += kAtOnce) {
+    const int last = std::min(first + kAtOnce, mine.last);
+    make(first, last);
+    narrow_rows(buffers_.operands, products, x, plan_.hidden, first, last);
+  }
+  team.sync();
+  team.lap("norm");
+}
+
 /// Source: Gemma4TextAttention.forward.
 void Layers::attention(const Team& team, Passage& passage, int index) const {
   const LayerPlan& plan = plan_.layers[std::size_t(index)];
@@ -133,13 +148,6 @@ void Layers::attention(const Team& team, Passage& passage, int index) const {
       kernels_.rms_norm(from, weight, plan_.eps, d, to, part.first * heads, part.last * heads);
   };
 
-  const Team::Part all = team.split(passage.count());
-  if (all.first < all.last)
-    kernels_.rms_norm(buffers_.x, w.input_layernorm.data(), plan_.eps, hidden, buffers_.normed, all.first, all.last);
-  team.sync();
-  team.lap("norm");
-  tap(passage.taps.attn_norm, buffers_.normed, hidden);
-
   const bool own = plan.kv.kind == KvSource::own;
   const bool drops = index == last_writer_ && passage.needed_first > passage.first;
   const Product q{&w.q_proj, buffers_.q, plan.q_width()}, k{&w.k_proj, buffers_.k, plan.kv_width()},
@@ -149,7 +157,12 @@ void Layers::attention(const Team& team, Passage& passage, int index) const {
   if (!drops) products[count++] = q;
   if (own) products[count++] = k;
   if (own && !plan.value_is_key) products[count++] = v;
-  multiply(team, "attn.qkv", buffers_.operands, buffers_.normed, passage.count(), hidden, {products, count});
+  make_rows(team, passage.count(), {products, count}, buffers_.normed, [&](int first, int last) {
+    kernels_.rms_norm(buffers_.x, w.input_layernorm.data(), plan_.eps, hidden, buffers_.normed, first, last);
+  });
+  tap(passage.taps.attn_norm, buffers_.normed, hidden);
+  multiply_narrowed(team, "attn.qkv", buffers_.operands, buffers_.normed, passage.count(), hidden, {products, count});
+  const Team::Part all = team.split(passage.count());
 
   const int of_each = passage.of_each();  // of K/V, whatever rows are dropped
   if (own) {
@@ -180,10 +193,6 @@ void Layers::attention(const Team& team, Passage& passage, int index) const {
   const Product o{&w.o_proj, buffers_.out, hidden};
   multiply(team, "attn.out", buffers_.operands, buffers_.ctx, passage.count(), plan.q_width(), {&o, 1});
   tap(passage.taps.attn_out, buffers_.out, hidden);
-  if (mine.first < mine.last)
-    kernels_.norm_add(buffers_.out, w.post_attention_layernorm.data(), plan_.eps, buffers_.x, 1, hidden, buffers_.x,
-                      mine.first, mine.last);
-  tap(passage.taps.post_attn, buffers_.x, hidden);
 }
 
 /// Keys and values into their cache, queries over it. @param of_each  rows of K/V that each batch row has
@@ -248,17 +257,20 @@ void Layers::feed_forward(const Team& team, const Passage& passage, int index) c
       kernels_.norm_add(from, weight.data(), eps, residual, scalar, hidden, to, mine.first, mine.last);
   };
 
-  norm(buffers_.x, w.pre_feedforward_layernorm, buffers_.normed);
-  team.sync();
-  team.lap("norm");
+  const Product gate_up[] = {{&w.gate_proj, buffers_.gate, plan.ffn_width}, {&w.up_proj, buffers_.up, plan.ffn_width}};
+  make_rows(team, count, gate_up, buffers_.normed, [&](int first, int last) {
+    kernels_.norm_add(buffers_.out, w.post_attention_layernorm.data(), eps, buffers_.x, 1, hidden, buffers_.x, first,
+                      last);
+    kernels_.rms_norm(buffers_.x, w.pre_feedforward_layernorm.data(), eps, hidden, buffers_.normed, first, last);
+  });
+  tap(passage.taps.post_attn, buffers_.x, hidden);
   tap(passage.taps.ffn_norm, buffers_.normed, hidden);
   const Product down{&w.down_proj, buffers_.out, hidden};
   if (count >= TextBuffers::kFusedRows && middle_ != Middle::whole) {
-    multiply_narrowed(team, "mlp.down", gated_rows(team, w, plan.ffn_width, count), {&down, 1});
+    gated_rows(team, w, plan.ffn_width, count);
+    multiply_narrowed(team, "mlp.down", buffers_.gated, buffers_.gate, count, plan.ffn_width, {&down, 1});
   } else {
-    const Product gate_up[] = {{&w.gate_proj, buffers_.gate, plan.ffn_width},
-                               {&w.up_proj, buffers_.up, plan.ffn_width}};
-    multiply(team, "mlp.gate_up", buffers_.operands, buffers_.normed, count, hidden, gate_up);
+    multiply_narrowed(team, "mlp.gate_up", buffers_.operands, buffers_.normed, count, hidden, gate_up);
     gate(team, buffers_.up, plan.ffn_width, plan.ffn_width, count);
     multiply(team, "mlp.down", buffers_.operands, buffers_.gate, count, plan.ffn_width, {&down, 1});
   }
@@ -290,14 +302,16 @@ void Layers::feed_forward(const Team& team, const Passage& passage, int index) c
     norm_add(buffers_.out, w.post_feedforward_layernorm, buffers_.x, 1, buffers_.normed);
     tap(passage.taps.post_ffn, buffers_.normed, hidden);
   }
-  norm_add(buffers_.out, w.post_feedforward_layernorm, buffers_.x, has_ple ? 1 : w.layer_scalar, buffers_.x);
+  if (!has_ple) norm_add(buffers_.out, w.post_feedforward_layernorm, buffers_.x, w.layer_scalar, buffers_.x);
   if (has_ple) {
-    team.sync();
-    team.lap("norm");
-    tap(passage.taps.post_ffn, buffers_.x, hidden);
     const int width = plan.ple_width, all = width * int(plan_.layers.size());
     const Product in{&w.per_layer_input_gate, buffers_.gate, width};
-    multiply(team, "ple.gate", buffers_.operands, buffers_.x, count, hidden, {&in, 1});
+    make_rows(team, count, {&in, 1}, buffers_.x, [&](int first, int last) {
+      kernels_.norm_add(buffers_.out, w.post_feedforward_layernorm.data(), eps, buffers_.x, 1, hidden, buffers_.x,
+                        first, last);
+    });
+    tap(passage.taps.post_ffn, buffers_.x, hidden);
+    multiply_narrowed(team, "ple.gate", buffers_.operands, buffers_.x, count, hidden, {&in, 1});
     gate(team, buffers_.ple + std::ptrdiff_t(index) * width, all, width, count);
     const Product out{&w.per_layer_projection, buffers_.out, hidden};
     multiply(team, "ple.out", buffers_.operands, buffers_.gate, count, width, {&out, 1});
@@ -310,13 +324,13 @@ void Layers::feed_forward(const Team& team, const Passage& passage, int index) c
   tap(passage.taps.out, buffers_.x, hidden);
 }
 
-/// activation(gate) * up of normed, ready for the product that reads it. Made in slices of columns, which stay in the
+/// activation(gate) * up of normed, ready for the product that reads it: narrowed in buffers_.gated, or fp32 in
+/// buffers_.gate. normed has been narrowed. Made in slices of columns, which stay in the
 /// cache of the thread that makes them: of whole matrices only the narrowed one is written to memory.
-kernels::Activations Layers::gated_rows(const Team& team, const LayerWeights& w, int width, int rows) const {
+void Layers::gated_rows(const Team& team, const LayerWeights& w, int width, int rows) const {
   constexpr int kSlice = TextBuffers::kSlice;
   const kernels::Acts acts = w.down_proj.acts;
-  const kernels::Activations normed =
-      narrow(team, buffers_.operands, w.gate_proj.acts, buffers_.normed, rows, plan_.hidden);
+  const kernels::Activations normed = buffers_.operands.view(w.gate_proj.acts, buffers_.normed, rows, plan_.hidden);
   const Operands& to = buffers_.gated;
   const kernels::Activation activation = kernel_activation(plan_.activation);
   float* const gate = buffers_.slices + std::ptrdiff_t(team.thread) * 2 * kSlice * rows;
@@ -335,7 +349,6 @@ kernels::Activations Layers::gated_rows(const Team& team, const LayerWeights& w,
   team.sync();
   const Product products[] = {{&w.gate_proj, gate, kSlice}, {&w.up_proj, up, kSlice}};
   if (team.clock != nullptr) team.lap("mlp.gate_up", needs_of(products, rows));
-  return to.view(acts, buffers_.gate, rows, width);
 }
 
 /// activation(gate) * up, into gate. A few rows are shared out by columns.

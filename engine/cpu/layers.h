@@ -83,7 +83,9 @@ class Layers {
   void attention(const Team& team, Passage& passage, int index) const;
   void look(const Team& team, const Passage& passage, int index, int of_each) const;
   void feed_forward(const Team& team, const Passage& passage, int index) const;
-  kernels::Activations gated_rows(const Team& team, const LayerWeights& w, int width, int rows) const;
+  void gated_rows(const Team& team, const LayerWeights& w, int width, int rows) const;
+  template <class Make>
+  void make_rows(const Team& team, int rows, std::span<const Product> products, const float* x, const Make& make) const;
   void gate(const Team& team, const float* up, int up_stride, int cols, int rows) const;
   void keep_last(const Team& team, Passage& passage, int first) const;
 

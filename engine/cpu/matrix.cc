@@ -109,24 +109,15 @@ kernels::Activations Operands::view(Acts acts, const float* x, int tokens, int c
 
 namespace {
 
-/// This thread's share of a mode's rows.
-void narrow_part(const Team& team, const Operands& operands, Acts acts, const float* x, int tokens, int cols) {
-  const Team::Part part = team.split(tokens);
-  if (part.first >= part.last) return;
-  if (acts == Acts::bf16) operands.to_bf16(x, cols, {operands.bf16.values, nullptr, nullptr}, part.first, part.last);
+void narrow_to(const Operands& operands, Acts acts, const float* x, int cols, int first, int last) {
+  if (first >= last) return;
+  if (acts == Acts::bf16) operands.to_bf16(x, cols, {operands.bf16.values, nullptr, nullptr}, first, last);
   if (acts == Acts::int8)
-    operands.to_int8(x, cols, {operands.int8.values, operands.int8.scales, operands.int8.sums}, part.first, part.last);
+    operands.to_int8(x, cols, {operands.int8.values, operands.int8.scales, operands.int8.sums}, first, last);
 }
 
-void narrow_all(const Team& team, const Operands& operands, const float* x, int tokens, int cols,
-                std::span<const Product> products) {
-  std::array<bool, kernels::kActs> needed{};
-  for (const Product& product : products) needed[std::size_t(product.matrix->acts)] = true;
-  for (const Acts acts : {Acts::bf16, Acts::int8})
-    if (needed[std::size_t(acts)]) narrow_part(team, operands, acts, x, tokens, cols);
-  if (!needed[std::size_t(Acts::bf16)] && !needed[std::size_t(Acts::int8)]) return;
-  team.sync();
-  team.lap("narrow");
+bool narrows(std::span<const Product> products) {
+  return std::ranges::any_of(products, [](const Product& one) { return one.matrix->acts != Acts::fp32; });
 }
 
 /// @param x_of  (mode) -> x as it has it
@@ -176,8 +167,13 @@ void multiply_all(const Team& team, std::string_view op, int tokens, std::span<c
 
 void multiply_shared(const Team& team, std::string_view op, const Operands& operands, const float* x, int tokens,
                      int cols, std::span<const Product> products) {
-  narrow_all(team, operands, x, tokens, cols, products);
-  multiply_all(team, op, tokens, products, [&](Acts acts) { return operands.view(acts, x, tokens, cols); });
+  if (narrows(products)) {
+    const Team::Part part = team.split(tokens);
+    narrow_rows(operands, products, x, cols, part.first, part.last);
+    team.sync();
+    team.lap("narrow");
+  }
+  multiply_narrowed(team, op, operands, x, tokens, cols, products);
 }
 
 }  // namespace
@@ -185,7 +181,8 @@ void multiply_shared(const Team& team, std::string_view op, const Operands& oper
 kernels::Activations narrow(const Team& team, const Operands& operands, Acts acts, const float* x, int tokens,
                             int cols) {
   if (acts != Acts::fp32) {
-    narrow_part(team, operands, acts, x, tokens, cols);
+    const Team::Part part = team.split(tokens);
+    narrow_to(operands, acts, x, cols, part.first, part.last);
     team.sync();
   }
   return operands.view(acts, x, tokens, cols);
@@ -237,9 +234,16 @@ OpNeeds needs_of(std::span<const Product> products, int tokens) {
   return needs;
 }
 
-void multiply_narrowed(const Team& team, std::string_view op, const kernels::Activations& x,
-                       std::span<const Product> products) {
-  multiply_all(team, op, x.tokens, products, [&](Acts) { return x; });
+void narrow_rows(const Operands& operands, std::span<const Product> products, const float* x, int cols, int first,
+                 int last) {
+  for (const Acts acts : {Acts::bf16, Acts::int8})
+    if (std::ranges::any_of(products, [acts](const Product& one) { return one.matrix->acts == acts; }))
+      narrow_to(operands, acts, x, cols, first, last);
+}
+
+void multiply_narrowed(const Team& team, std::string_view op, const Operands& operands, const float* x, int tokens,
+                       int cols, std::span<const Product> products) {
+  multiply_all(team, op, tokens, products, [&](Acts acts) { return operands.view(acts, x, tokens, cols); });
 }
 
 void multiply(const Team& team, std::string_view op, const Operands& operands, const float* x, int tokens, int cols,

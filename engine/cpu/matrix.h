@@ -76,6 +76,10 @@ struct Product {
   int rows() const { return (last < 0 ? matrix->w.rows : last) - first; }
 };
 
+/// Rows [first, last) of x as the products' modes have them, made by this thread.
+/// @param x  [tokens, cols]
+void narrow_rows(const Operands& operands, std::span<const Product> products, const float* x, int cols, int first,
+                 int last);
 /// x as a mode has it, made by all threads together; they leave when it is there. @param x  [tokens, cols]
 kernels::Activations narrow(const Team& team, const Operands& operands, kernels::Acts acts, const float* x, int tokens,
                             int cols);
@@ -89,9 +93,9 @@ kernels::Activations slice(const kernels::Activations& x, kernels::Acts acts, in
 /// What products of so many tokens cannot do without.
 OpNeeds needs_of(std::span<const Product> products, int tokens);
 
-/// The same of an x that has been narrowed, and no bounds on the way in.
-void multiply_narrowed(const Team& team, std::string_view op, const kernels::Activations& x,
-                       std::span<const Product> products);
+/// The same of an x that narrow_rows() has been called with, by matrices without bounds on the way in.
+void multiply_narrowed(const Team& team, std::string_view op, const Operands& operands, const float* x, int tokens,
+                       int cols, std::span<const Product> products);
 /// Rows [first, last) of one product's W, on this thread alone.
 void multiply_rows(const Product& product, const kernels::Activations& x, int first, int last);
 
