@@ -7,6 +7,8 @@
 //                              rows are asked for while K's are worked on.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/spec/attention.h"
 #include "kernels/spec/operands.h"
 #include "lanes.h"
@@ -188,6 +190,7 @@ template <class Kv>
 /// V to fp32, rows of `padded` lanes with zeros behind the head's; from then on v_rows point there.
 template <class Kv>
 [[gnu::noinline]] void widen_values(Work& w, int d, int padded, int keys) {
+  if (std::is_same_v<Kv, KvFp32> && d == padded) return;  // they are so in the cache
   for (int key = 0; key < keys; ++key) {
     float* to = w.v + key * padded;
     int i = 0;
