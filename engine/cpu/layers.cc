@@ -111,16 +111,22 @@ void Layers::keep_last(const Team& team, Passage& passage, int first) const {
   passage.first = first;
 }
 
-/// Rows of x by a call on whole rows, narrowed for the products while they are at hand; complete for all threads then.
+/// Rows [first, last) of x by make(first, last, x), narrowed for the products while they are at hand; complete for all
+/// threads then.
+/// @param kept  whether x itself is read later on; else, if all products narrow it, it is not written to memory
 template <class Make>
-void Layers::make_rows(const Team& team, int rows, std::span<const Product> products, const float* x,
+void Layers::make_rows(const Team& team, int rows, std::span<const Product> products, float* x, bool kept,
                        const Make& make) const {
-  constexpr int kAtOnce = 16;
+  constexpr int kAtOnce = TextBuffers::kRowsAtOnce;
   const Team::Part mine = team.split(rows);
+  const bool whole =
+      kept || std::ranges::any_of(products, [](const Product& one) { return one.matrix->acts == kernels::Acts::fp32; });
+  float* const few = buffers_.few + std::ptrdiff_t(team.thread) * kAtOnce * plan_.hidden;
   for (int first = mine.first; first < mine.last; first += kAtOnce) {
     const int last = std::min(first + kAtOnce, mine.last);
-    make(first, last);
-    narrow_rows(buffers_.operands, products, x, plan_.hidden, first, last);
+    float* const to = whole ? x : few - std::ptrdiff_t(first) * plan_.hidden;
+    make(first, last, to);
+    narrow_rows(buffers_.operands, products, to, plan_.hidden, first, last);
   }
   team.sync();
   team.lap("norm");
@@ -157,8 +163,9 @@ void Layers::attention(const Team& team, Passage& passage, int index) const {
   if (!drops) products[count++] = q;
   if (own) products[count++] = k;
   if (own && !plan.value_is_key) products[count++] = v;
-  make_rows(team, passage.count(), {products, count}, buffers_.normed, [&](int first, int last) {
-    kernels_.rms_norm(buffers_.x, w.input_layernorm.data(), plan_.eps, hidden, buffers_.normed, first, last);
+  const bool kept = drops || (passage.sheet.wants(passage.taps.attn_norm, index));
+  make_rows(team, passage.count(), {products, count}, buffers_.normed, kept, [&](int first, int last, float* to) {
+    kernels_.rms_norm(buffers_.x, w.input_layernorm.data(), plan_.eps, hidden, to, first, last);
   });
   tap(passage.taps.attn_norm, buffers_.normed, hidden);
   multiply_narrowed(team, "attn.qkv", buffers_.operands, buffers_.normed, passage.count(), hidden, {products, count});
@@ -258,10 +265,10 @@ void Layers::feed_forward(const Team& team, const Passage& passage, int index) c
   };
 
   const Product gate_up[] = {{&w.gate_proj, buffers_.gate, plan.ffn_width}, {&w.up_proj, buffers_.up, plan.ffn_width}};
-  make_rows(team, count, gate_up, buffers_.normed, [&](int first, int last) {
+  make_rows(team, count, gate_up, buffers_.normed, wants(passage.taps.ffn_norm), [&](int first, int last, float* to) {
     kernels_.norm_add(buffers_.out, w.post_attention_layernorm.data(), eps, buffers_.x, 1, hidden, buffers_.x, first,
                       last);
-    kernels_.rms_norm(buffers_.x, w.pre_feedforward_layernorm.data(), eps, hidden, buffers_.normed, first, last);
+    kernels_.rms_norm(buffers_.x, w.pre_feedforward_layernorm.data(), eps, hidden, to, first, last);
   });
   tap(passage.taps.post_attn, buffers_.x, hidden);
   tap(passage.taps.ffn_norm, buffers_.normed, hidden);
@@ -306,9 +313,8 @@ void Layers::feed_forward(const Team& team, const Passage& passage, int index) c
   if (has_ple) {
     const int width = plan.ple_width, all = width * int(plan_.layers.size());
     const Product in{&w.per_layer_input_gate, buffers_.gate, width};
-    make_rows(team, count, {&in, 1}, buffers_.x, [&](int first, int last) {
-      kernels_.norm_add(buffers_.out, w.post_feedforward_layernorm.data(), eps, buffers_.x, 1, hidden, buffers_.x,
-                        first, last);
+    make_rows(team, count, {&in, 1}, buffers_.x, true, [&](int first, int last, float* to) {
+      kernels_.norm_add(buffers_.out, w.post_feedforward_layernorm.data(), eps, buffers_.x, 1, hidden, to, first, last);
     });
     tap(passage.taps.post_ffn, buffers_.x, hidden);
     multiply_narrowed(team, "ple.gate", buffers_.operands, buffers_.x, count, hidden, {&in, 1});

@@ -85,7 +85,8 @@ class Layers {
   void feed_forward(const Team& team, const Passage& passage, int index) const;
   void gated_rows(const Team& team, const LayerWeights& w, int width, int rows) const;
   template <class Make>
-  void make_rows(const Team& team, int rows, std::span<const Product> products, const float* x, const Make& make) const;
+  void make_rows(const Team& team, int rows, std::span<const Product> products, float* x, bool kept,
+                 const Make& make) const;
   void gate(const Team& team, const float* up, int up_stride, int cols, int rows) const;
   void keep_last(const Team& team, Passage& passage, int first) const;
 

@@ -49,6 +49,7 @@ TextBuffers TextBuffers::carve(Carver& carver, std::size_t rows, const Plan& pla
   const std::size_t few = std::min(rows, std::size_t(kFusedRows)) * ffn, ple_gate = rows * std::size_t(plan.ple_width);
   buffers.gate = carver.take<float>(middle == Middle::narrowed ? std::max(few, ple_gate) : rows * ffn);
   buffers.up = carver.take<float>(middle == Middle::whole ? rows * ffn : few);
+  buffers.few = carver.take<float>(std::size_t(options.threads) * kRowsAtOnce * hidden);
   if (middle != Middle::whole) buffers.slices = floats(std::size_t(options.threads) * 2 * kSlice);
   const std::size_t ple = std::size_t(plan.ple_width) * plan.layers.size();
   for (float** each : {&buffers.ple, &buffers.context}) *each = floats(ple);

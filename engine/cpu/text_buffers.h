@@ -35,6 +35,7 @@ enum class Middle {
 };
 
 struct TextBuffers {
+  static constexpr int kRowsAtOnce = 16;  ///< rows that a thread makes and narrows while they are in its cache
   /// Rows from which a middle can be fused: below, the widths of its matrices are what threads share best.
   static constexpr int kFusedRows = 16;
   static constexpr int kSlice = 128;  ///< columns of a feed-forward's middle that a thread makes at a time
@@ -46,6 +47,7 @@ struct TextBuffers {
   float *q, *ctx;                       ///< [rows, widest q]
   float *k, *v;                         ///< [rows, widest kv]
   float *gate, *up;                     ///< [rows, widest ffn]; of a fused middle [kFusedRows, widest ffn]
+  float* few;                           ///< [threads, kRowsAtOnce, hidden]
   float* slices;                        ///< [threads, 2, rows, kSlice]
   float *ple, *context;                 ///< [rows, layers, ple width]
   Operands operands;
