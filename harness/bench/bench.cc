@@ -252,6 +252,7 @@ class EngineBench {
     std::set<std::string> roofs;
     for (const Task& task : tasks_)
       for (const auto& [roof, count] : task.result.must.flops) roofs.insert(roof);
+    if (dynamic_cast<TimesOps*>(session_.get()) != nullptr) roofs.insert("fp32");  // attention's, of a token's ops
     std::vector<std::string> names(roofs.begin(), roofs.end());
     names.insert(names.begin(), "read");
     ASSAY_TRY(meter, RoofMeter::make(options_.threads, names));

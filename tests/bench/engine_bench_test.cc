@@ -126,7 +126,7 @@ TEST(EngineBench, AsksSessionsThatTimeThemselves) {
     }
     ASSERT_EQ(result.ops.size(), 1U);
     EXPECT_EQ(result.ops[0].op, "everything");
-    EXPECT_EQ(result.ops[0].calls, result.what == "decode" ? 3 : 1) << result.what;  // its prompt, then two tokens
+    EXPECT_EQ(result.ops[0].calls, result.what == "decode" ? 2 : 1) << result.what;  // two tokens, without their prompt
     EXPECT_EQ(result.ops[0].must.bytes, 6);
     EXPECT_EQ(result.ops[0].must.flops.at("fp32"), 8);
   }

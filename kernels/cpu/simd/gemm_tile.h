@@ -51,6 +51,7 @@ void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, i
   alignas(64) std::byte panel[Kind::kPanelBytes];
   alignas(64) float buffers[kGroup][kTokenBlock * kPanelRows<V>];
   [[maybe_unused]] std::int32_t starts[kTokenBlock * Kind::kStarts + 1];
+  const std::size_t kAhead = Kind::row_bytes(Kind::kChunkCols);
   const std::size_t bytes = Kind::row_bytes(w.cols), y_stride = std::size_t(stride);
   const int blocks = (x.tokens + kTokenBlock - 1) / kTokenBlock, tile = Kind::kTokens;
   const int of_each = blocks == 0 ? 0 : ((x.tokens + blocks - 1) / blocks + tile - 1) / tile * tile;  // about equal
@@ -71,8 +72,19 @@ void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, i
             pointers[r] = w.data + std::size_t(row + (r < rows ? r : rows - 1)) * bytes;
           Kind::pack(pointers, col, cols, panel);
           int token = block;
+          // The panel that comes next: of this group, of the next chunk, or of the next group's first.
+          const bool more = row + kPanelRows<V> < last && row + kPanelRows<V> < group + kGroup * kPanelRows<V>;
+          const int next_row = more || is_last ? row + kPanelRows<V> : group;
+          const int next_col = more ? col : is_last ? 0 : col + Kind::kChunkCols;
+          const std::byte* ahead = w.data + std::size_t(next_row) * bytes + Kind::row_bytes(next_col);
+          const std::byte* const ahead_end =
+              w.data + std::size_t(next_row + kPanelRows<V> < last ? next_row + kPanelRows<V> : last) * bytes;
           const auto tiles = [&]<int T>() __attribute__((always_inline)) {
             for (; token + T <= end; token += T) {
+              if (ahead < ahead_end) {
+                for (std::size_t at = 0; at < kAhead; at += 64) __builtin_prefetch(ahead + at, 0, 2);
+                ahead += bytes;
+              }
               typename V::F sums[2][T];
               Kind::template tile<T>(panel, starts + (token - block) * Kind::kStarts, x, token, col, cols, sums);
               put<V, T>(sums, *buffer + (token - block) * kPanelRows<V>, y + std::size_t(token) * y_stride + row,
