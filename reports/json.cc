@@ -133,6 +133,36 @@ PathResult result_of(const Json& json) {
   return result;
 }
 
+Json json_of(const Shard& shard) {
+  Json about = Json::object();
+  for (const auto& [name, value] : shard.about) about[name] = value;
+  const Demands& demands = shard.demands;
+  return {{"index", shard.index},
+          {"of", shard.of},
+          {"about", std::move(about)},
+          {"units", shard.units},
+          {"demands",
+           {{"built_in", demands.built_in},
+            {"nothing_left_out", demands.nothing_left_out},
+            {"asked", demands.asked},
+            {"strict", demands.strict}}}};
+}
+
+Shard shard_of(const Json& json) {
+  Shard shard{.index = json.at("index").get<int>(),
+              .of = json.at("of").get<int>(),
+              .about = {},
+              .units = json.at("units").get<std::vector<std::string>>(),
+              .demands = {}};
+  for (const auto& [name, value] : json.at("about").items()) shard.about.emplace_back(name, value.get<std::string>());
+  const Json& demands = json.at("demands");
+  shard.demands = {.built_in = demands.at("built_in").get<std::vector<std::string>>(),
+                   .nothing_left_out = demands.at("nothing_left_out").get<bool>(),
+                   .asked = demands.at("asked").get<std::vector<std::string>>(),
+                   .strict = demands.at("strict").get<bool>()};
+  return shard;
+}
+
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 template <class Read>
@@ -165,6 +195,7 @@ std::string to_json(const Run& run) {
                  {"as_before", counts.as_before}});
   add("unmet", run.unmet);
   add("expired", run.expired);
+  if (run.shard) add("shard", json_of(*run.shard));
   out += ",\n\"results\":[";
   for (const PathResult& result : run.results) out += (out.back() == '[' ? "\n" : ",\n") + to_json(result);
   return out + "]}\n";
@@ -180,6 +211,7 @@ Result<Run> run_from_json(std::string_view json, std::string_view where) {
     run.seconds = number(read.at("seconds"));
     run.unmet = read.at("unmet").get<std::vector<std::string>>();
     if (read.contains("expired")) run.expired = read["expired"].get<std::vector<std::string>>();
+    if (read.contains("shard")) run.shard = shard_of(read["shard"]);
     for (const Json& result : read.at("results")) run.results.push_back(result_of(result));
     return run;
   });

@@ -63,6 +63,11 @@ bool TapResult::operator==(const TapResult& other) const {
          tolerance.rtol == other.tolerance.rtol && rms_limit == other.rms_limit && note == other.note;
 }
 
+std::string unit_name(std::string_view engine, std::string_view golden, std::string_view case_name) {
+  std::string name(engine);
+  return name.append(" ").append(golden).append("/").append(case_name);
+}
+
 bool fails(const PathResult& result) {
   if (result.standing == Standing::worse) return true;
   return failed(result.verdict) && result.standing != Standing::known && result.standing != Standing::as_before;

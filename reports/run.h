@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error_stats.h"
@@ -72,17 +73,43 @@ struct Machine {
   bool operator==(const Machine& other) const = default;
 };
 
+/// What results depend on, by name: `program`, `engines`, `goldens`... In a fixed order.
+using Facts = std::vector<std::pair<std::string, std::string>>;
+
+/// What has to be judged, `ENGINE:VARIANT:PATH` each.
+struct Demands {
+  std::vector<std::string> built_in;  ///< must be supported, and judged where nothing was left out
+  bool nothing_left_out = false;
+  std::vector<std::string> asked;  ///< must be judged
+  bool strict = false;
+
+  bool operator==(const Demands& other) const = default;
+};
+
+/// Of a run that is one part of a larger one: what it takes to put that together.
+struct Shard {
+  int index = 1, of = 1;
+  Facts about;
+  std::vector<std::string> units;  ///< of the whole run, in its order; as unit_name spells them
+  Demands demands;
+
+  bool operator==(const Shard& other) const = default;
+};
+
 struct Run {
   std::string version;
   Machine machine;
   double seconds = 0;
   std::vector<PathResult> results;
   std::vector<std::string> unmet;  ///< what had to be supported or judged, and was not
-  std::vector<std::string> expired =
-      {};  ///< known failures whose date has passed: told, without effect on the exit code
+  std::optional<Shard> shard = {};
+  std::vector<std::string> expired = {};  ///< known failures whose day has passed; no effect on the exit code
 
   bool operator==(const Run& other) const = default;
 };
+
+/// One case on one engine, which one process runs: `cpu e2b-tails/short`.
+std::string unit_name(std::string_view engine, std::string_view golden, std::string_view case_name);
 
 /// Whether it counts as a failure: it failed and nothing excuses that, or it passed in the baseline and does not now.
 bool fails(const PathResult& result);

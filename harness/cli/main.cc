@@ -44,6 +44,7 @@ int run(int argc, char** argv) {
   add_doctor(app, exit);
   add_kernel(app, exit);
   add_kv(app, exit);
+  add_merge(app, exit);
   add_run(app, exit);
   try {
     app.parse(argc, argv);

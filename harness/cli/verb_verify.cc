@@ -1,12 +1,11 @@
 // `assay verify`: engines against goldens. Not here: judging, reports' forms; this file reads options and prints.
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,46 +14,38 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include "base/files.h"
 #include "golden/child.h"
 #include "harness/cli/engine_flags.h"
 #include "harness/cli/progress.h"
+#include "harness/cli/run_reports.h"
 #include "harness/cli/verbs.h"
 #include "harness/engines/engines.h"
 #include "harness/frontend/verify.h"
+#include "harness/verify/about.h"
 #include "harness/verify/baseline.h"
+#include "harness/verify/journal.h"
 #include "harness/verify/known.h"
 #include "harness/verify/require.h"
+#include "harness/verify/shard.h"
 #include "harness/verify/verify.h"
 #include "model/synthetic.h"
-#include "reports/json.h"
-#include "reports/junit.h"
-#include "reports/markdown.h"
-#include "reports/terminal.h"
 
 namespace assay {
 namespace {
 
-constexpr std::size_t kLargestRun = std::size_t{1} << 30;
 constexpr double kTimeout = 300, kSyntheticTimeout = 7200;  // seconds for a case
 
 struct Options {
   Selection selection;
   EngineFlags flags;
-  std::string json, junit, markdown, known, baseline;
+  RunReports reports;
+  std::string known, baseline, shard;
   std::vector<std::string> require;
   std::string synthetic;
-  bool list = false, strict = false, verbose = false, keep_synthetic = false;
+  bool list = false, strict = false, resume = false, keep_synthetic = false;
   std::optional<int> children;
   std::optional<double> timeout;
 };
-
-bool wants_color() {
-  const char* no_color = std::getenv("NO_COLOR");
-  const char* terminal = std::getenv("TERM");
-  return ::isatty(STDOUT_FILENO) == 1 && (no_color == nullptr || *no_color == '\0') &&
-         (terminal == nullptr || std::string_view(terminal) != "dumb");
-}
 
 Result<std::vector<Engine>> selected_engines(const Selection& selection, bool any) {
   std::vector<Engine> engines;
@@ -66,28 +57,14 @@ Result<std::vector<Engine>> selected_engines(const Selection& selection, bool an
   return engines.empty() ? built_in_engines() : engines;
 }
 
-/// What the run had to judge: the built-in list, all of it only if nothing was left out; and what --require names.
-Result<std::vector<std::string>> find_unmet(const Run& run, const Options& options) {
-  std::vector<Requirement> ours = built_in_requirements();
-  std::erase_if(ours, [&](const Requirement& r) { return !options.selection.has_engine(r.engine); });
-  const bool own_goldens = std::getenv("ASSAY_DATA") == nullptr;
-  std::vector<std::string> lines = unmet(run, ours, options.selection.everything() && own_goldens);
-  std::vector<Requirement> asked;
-  for (const std::string& text : options.require) {
-    ASSAY_TRY(requirement, parse_requirement(text));
-    asked.push_back(std::move(requirement));
-  }
-  const auto add = [&](const std::vector<std::string>& more) { lines.insert(lines.end(), more.begin(), more.end()); };
-  add(unmet(run, asked, true));
-  if (options.strict) add(not_strict(run));
-  return lines;
-}
-
-Result<void> write_reports(const Run& run, const Options& options) {
-  if (!options.json.empty()) ASSAY_CHECK(write_file(options.json, to_json(run)));
-  if (!options.junit.empty()) ASSAY_CHECK(write_file(options.junit, to_junit(run)));
-  if (!options.markdown.empty()) ASSAY_CHECK(write_file(options.markdown, to_markdown(run)));
-  return {};
+/// What the run has to judge: the built-in list, all of it only if nothing was left out; and what --require names.
+Demands demands_of(const Options& options) {
+  Demands demands{.asked = options.require, .strict = options.strict};
+  for (const Requirement& r : built_in_requirements())
+    if (options.selection.has_engine(r.engine))
+      demands.built_in.push_back(fmt::format("{}:{}:{}", r.engine, r.variant, r.path));
+  demands.nothing_left_out = options.selection.everything() && std::getenv("ASSAY_DATA") == nullptr;
+  return demands;
 }
 
 /// The front end's golden where it is asked for and there is one, or has to be. Errors: those of opening it.
@@ -100,15 +77,18 @@ Result<std::optional<FrontEndGolden>> open_front_end(const Split& split) {
 
 /// What would run, a line each.
 Result<std::string> listing(std::span<const Engine* const> engines, const std::vector<Subject>& subjects,
-                            const Selection& selection, const std::optional<FrontEndGolden>& front_end) {
+                            const Selection& selection, const std::optional<FrontEndGolden>& front_end,
+                            const std::set<std::string>& units) {
   ASSAY_TRY(planned, plan_of(subjects, selection));
   std::string lines;
   for (const Engine* engine : engines)
     for (const Planned& one : planned)
-      lines += fmt::format("{} {}/{}/{}\n", engine->can.name, one.golden, one.case_name, one.path);
+      if (const std::string unit = unit_name(engine->can.name, one.golden, one.case_name); units.contains(unit))
+        lines += fmt::format("{}/{}\n", unit, one.path);
   if (front_end)
     for (const std::string& name : front_end_cases(*front_end, selection))
-      lines += fmt::format("{0} {0}/{1}/{2}\n", kFrontEnd, name, kProcess);
+      if (const std::string unit = unit_name(kFrontEnd, kFrontEnd, name); units.contains(unit))
+        lines += fmt::format("{}/{}\n", unit, kProcess);
   return lines;
 }
 
@@ -147,8 +127,7 @@ struct Expectations {
       out.known = std::move(known);
     }
     if (!options.baseline.empty()) {
-      ASSAY_TRY(text, read_file(options.baseline, kLargestRun));
-      ASSAY_TRY(run, run_from_json(text, options.baseline));
+      ASSAY_TRY(run, read_run(options.baseline));
       out.baseline = std::move(run);
     }
     return out;
@@ -160,12 +139,29 @@ struct Expectations {
   }
 };
 
+/// The journal of --resume, beside the report; tells what it found.
+Result<std::optional<Journal>> open_journal(const Options& options, const Facts& about) {
+  if (!options.resume) return std::nullopt;
+  const std::string file = options.reports.json + ".journal";
+  ASSAY_TRY(journal, Journal::open(file, about));
+  if (!journal.word().empty()) fmt::print(stderr, "assay: {}: begun anew: {}\n", file, journal.word());
+  if (journal.size() > 0) fmt::print(stderr, "assay: {}: {} cases are done\n", file, journal.size());
+  return std::optional<Journal>(std::move(journal));
+}
+
 Result<int> verify_verb(Options options) {
   if (!options.synthetic.empty()) ASSAY_CHECK(select_synthetic(options));
   ASSAY_CHECK(spell_engines(options));
   const Split split = split_front_end(options.selection);
   ASSAY_CHECK(split.rest.check_paths());
   for (const std::string& text : options.require) ASSAY_CHECK(parse_requirement(text));
+  if (options.resume && options.reports.json.empty())
+    return fail({Failure::bad_input, "--resume", "", "--json FILE, beside which the journal lies", "none"});
+  ShardOf shard;
+  if (!options.shard.empty()) {
+    ASSAY_TRY(parsed, ShardOf::parse(options.shard));
+    shard = parsed;
+  }
   ASSAY_TRY(expectations, Expectations::read(options));
   ASSAY_TRY(made, selected_engines(split.rest, split.engines));
   std::vector<const Engine*> engines;
@@ -177,18 +173,38 @@ Result<int> verify_verb(Options options) {
     ASSAY_TRY(opened, open_goldens(data_folder(), split.rest, !options.list));
     subjects = std::move(opened);
   }
+  std::vector<std::string> units = units_of(engines, subjects);
+  if (front_end_golden)
+    for (std::string& unit : front_end_units(*front_end_golden, split.rest)) units.push_back(std::move(unit));
+  std::set<std::string> ours;
+  for (std::size_t i = 0; i < units.size(); ++i)
+    if (shard.takes(i)) ours.insert(units[i]);
   if (options.list) {
-    const auto list = [&] { return listing(engines, subjects, split.rest, front_end_golden); };
+    const auto list = [&] { return listing(engines, subjects, split.rest, front_end_golden, ours); };
     ASSAY_TRY(lines, options.selection.model.empty() ? list() : in_child(options.selection.goldens.front(), {}, list));
     fmt::print("{}", lines);
     return lines.empty() ? 3 : 0;
   }
 
+  const std::chrono::duration<double> timeout(options.timeout.value_or(kTimeout));
+  Facts about;
+  if (options.resume || !options.shard.empty()) {
+    ASSAY_TRY(facts, facts_of(version(), engines, data_folder(), options.selection, timeout));
+    about = std::move(facts);
+  }
+  ASSAY_TRY(journal, open_journal(options, about));
   const Progress progress("cases");
   VerifyOptions how{.selection = split.rest,
                     .children = options.children.value_or(0),
-                    .timeout = std::chrono::duration<double>(options.timeout.value_or(kTimeout)),
-                    .progress = [&](std::size_t done, std::size_t all) { progress.show(done, all); }};
+                    .timeout = timeout,
+                    .progress = [&](std::size_t done, std::size_t all) { progress.show(done, all); },
+                    .units = {.takes = [&](const std::string& unit) { return ours.contains(unit); }}};
+  if (journal) {
+    how.units.recall = [&](const std::string& unit) { return journal->find(unit); };
+    how.units.keep = [&](const std::string& unit, std::span<const PathResult> done) {
+      return journal->add(unit, done);
+    };
+  }
   auto results = verify(engines, subjects, how);
   if (results && front_end_golden) {
     auto more = verify_front_end(*front_end_golden, front_end(), how);
@@ -201,12 +217,14 @@ Result<int> verify_verb(Options options) {
   Run run{.version = version(), .machine = this_machine(), .results = std::move(*results), .unmet = {}};
   expectations.apply(run);
   run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  ASSAY_TRY(unmet, find_unmet(run, options));
+  const Demands demands = demands_of(options);
+  ASSAY_TRY(unmet, find_unmet(run, demands, options.shard.empty()));
   run.unmet = std::move(unmet);
-  ASSAY_CHECK(write_reports(run, options));
-  const std::string text = terminal_report(run, {.color = wants_color(), .verbose = options.verbose});
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  return exit_code(run);
+  if (!options.shard.empty())
+    run.shard = {.index = shard.index, .of = shard.of, .about = about, .units = std::move(units), .demands = demands};
+  ASSAY_TRY(code, options.reports.tell(run));
+  if (journal) journal->remove();
+  return code;
 }
 
 }  // namespace
@@ -236,9 +254,7 @@ void add_verify(CLI::App& app, int& exit) {
                    "(again for more)")
       ->allow_extra_args(false);
   verb->add_flag("--list", options->list, "Print what would run, and run nothing");
-  verb->add_option("--json", options->json, "Write the run as JSON to this file");
-  verb->add_option("--junit", options->junit, "Write the run as JUnit XML to this file");
-  verb->add_option("--markdown", options->markdown, "Write the run as Markdown to this file");
+  options->reports.add_to(verb);
   verb->add_flag("--strict", options->strict, "Count what is unsupported, and what passes unexpectedly, as a failure");
   verb->add_option(
       "--known", options->known,
@@ -251,7 +267,10 @@ void add_verify(CLI::App& app, int& exit) {
   verb->add_option("--require", options->require,
                    "ENGINE:VARIANT:PATH must be judged, e.g. reference:E2B:chunked (again for more)")
       ->allow_extra_args(false);
-  verb->add_flag("-v,--verbose", options->verbose, "A line for every path of every case");
+  verb->add_flag("--resume", options->resume,
+                 "Keep a journal beside the file of --json, and go on from the one that a killed run left there");
+  verb->add_option("--shard", options->shard,
+                   "I/N: only every Nth case from the Ith on; assay merge puts the reports of all N together");
   verb->add_option("-j,--jobs", options->children, "Processes at once; 0: as many as cores")
       ->check(CLI::Range(0, 1024));
   verb->add_option("--timeout", options->timeout, "Seconds for one case on one engine; 300, with --synthetic 7200")

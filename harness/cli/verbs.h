@@ -21,6 +21,7 @@ void add_dump(CLI::App& app, int& exit);
 void add_faults(CLI::App& app, int& exit);
 void add_kernel(CLI::App& app, int& exit);
 void add_kv(CLI::App& app, int& exit);
+void add_merge(CLI::App& app, int& exit);
 void add_run(CLI::App& app, int& exit);
 
 /// Prints `assay: <message>` on stderr; returns 2.

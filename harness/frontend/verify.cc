@@ -34,7 +34,23 @@ std::vector<std::string> without(std::vector<std::string> names, std::string_vie
   return names;
 }
 
+std::string unit_of(const std::string& name) { return unit_name(kFrontEnd, kFrontEnd, name); }
+
+Result<PathResult> result_of(const Outcome& outcome, const std::string& name) {
+  if (!outcome.messages.empty()) return path_result_from_json(outcome.messages.front(), "result of " + name);
+  PathResult result = blank(name);
+  result.verdict = outcome.end == Outcome::timed_out ? Verdict::timeout : Verdict::crash;
+  result.note = outcome.what;
+  return result;
+}
+
 }  // namespace
+
+std::vector<std::string> front_end_units(const FrontEndGolden& golden, const Selection& selection) {
+  std::vector<std::string> units;
+  for (const std::string& name : front_end_cases(golden, selection)) units.push_back(unit_of(name));
+  return units;
+}
 
 Split split_front_end(const Selection& selection) {
   Split split{.rest = selection};
@@ -84,28 +100,41 @@ PathResult verify_front_end_case(const FrontEndGolden& golden, const std::string
 
 Result<std::vector<PathResult>> verify_front_end(const FrontEndGolden& golden, const FrontEnd& steps,
                                                  const VerifyOptions& options) {
-  const std::vector<std::string> names = front_end_cases(golden, options.selection);
+  const Units& units = options.units;
+  std::vector<std::string> names = front_end_cases(golden, options.selection);
+  if (units.takes) std::erase_if(names, [&](const std::string& name) { return !units.takes(unit_of(name)); });
+  std::vector<PathResult> results(names.size());
+  std::vector<std::size_t> waiting;  // indices of names
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const std::vector<PathResult>* before = units.recall ? units.recall(unit_of(names[i])) : nullptr;
+    if (before != nullptr && before->size() == 1)
+      results[i] = before->front();
+    else
+      waiting.push_back(i);
+  }
   std::vector<Work> works;
-  works.reserve(names.size());
-  for (const std::string& name : names)
-    works.push_back([&golden, &steps, &options, &name](const Send& send) {
+  works.reserve(waiting.size());
+  for (const std::size_t i : waiting)
+    works.push_back([&golden, &steps, &options, name = names[i]](const Send& send) {
       send(to_json(verify_front_end_case(golden, name, steps, options.selection.filter)));
     });
   IsolateOptions isolation{.children = options.children, .deadline = options.timeout, .ended = {}};
-  if (options.progress) isolation.ended = [&](std::size_t ended) { options.progress(ended, works.size()); };
-  const std::vector<Outcome> outcomes = isolate(works, isolation);
-  std::vector<PathResult> results;
-  for (std::size_t i = 0; i < outcomes.size(); ++i) {
-    if (!outcomes[i].messages.empty()) {
-      ASSAY_TRY(result, path_result_from_json(outcomes[i].messages.front(), "result of " + names[i]));
-      results.push_back(std::move(result));
-      continue;
+  const std::size_t done = names.size() - waiting.size();
+  if (options.progress) isolation.ended = [&](std::size_t ended) { options.progress(done + ended, names.size()); };
+  Result<void> taken;
+  isolation.came = [&](std::size_t work, const Outcome& outcome) {
+    if (!taken) return;
+    const std::string& name = names[waiting[work]];
+    auto result = result_of(outcome, name);
+    if (!result) {
+      taken = fail(std::move(result).error());
+      return;
     }
-    PathResult result = blank(names[i]);
-    result.verdict = outcomes[i].end == Outcome::timed_out ? Verdict::timeout : Verdict::crash;
-    result.note = outcomes[i].what;
-    results.push_back(std::move(result));
-  }
+    results[waiting[work]] = *std::move(result);
+    if (units.keep) taken = units.keep(unit_of(name), std::span(&results[waiting[work]], 1));
+  };
+  isolate(works, isolation);
+  ASSAY_CHECK(taken);
   return results;
 }
 

@@ -27,7 +27,10 @@ Split split_front_end(const Selection& selection);
 /// The cases that a selection's filter takes, in order.
 std::vector<std::string> front_end_cases(const FrontEndGolden& golden, const Selection& selection);
 
-/// Results by case. A crash or a hang is a verdict. Errors: internal.
+/// The same as units of a run.
+std::vector<std::string> front_end_units(const FrontEndGolden& golden, const Selection& selection);
+
+/// Results by case. A crash or a hang is a verdict. Errors: those of `units.keep`; internal.
 Result<std::vector<PathResult>> verify_front_end(const FrontEndGolden& golden, const FrontEnd& steps,
                                                  const VerifyOptions& options);
 

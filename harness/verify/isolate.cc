@@ -223,7 +223,9 @@ std::vector<Outcome> isolate(const std::vector<Work>& works, const IsolateOption
     for (const auto& child : running) child->attend();
     for (std::size_t i = running.size(); i-- > 0;) {
       if (!running[i]->ended()) continue;
-      outcomes[running[i]->index()] = running[i]->take();
+      const std::size_t index = running[i]->index();
+      outcomes[index] = running[i]->take();
+      if (options.came) options.came(index, outcomes[index]);
       running.erase(running.begin() + std::ptrdiff_t(i));
       if (options.ended)
         options.ended(++ended);

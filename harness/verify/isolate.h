@@ -28,6 +28,8 @@ struct IsolateOptions {
   std::chrono::duration<double> deadline{60};  ///< of each child
   /// Called in the parent after each child's end, with the number of those that have ended.
   std::function<void(std::size_t)> ended;
+  /// Before that: what became of a work, by its index.
+  std::function<void(std::size_t, const Outcome&)> came = {};
 };
 
 /// Runs every work in a child of its own; outcomes in the order of the works, whichever ended first.

@@ -63,6 +63,8 @@ struct Job {
   std::vector<std::string> remaining;  ///< paths that a crash before them left over; empty = from the start
   std::vector<PathResult> results;
 
+  std::string unit() const { return unit_name(engine->can.name, subject->name, case_name); }
+
   CaseId id() const { return {engine->can.name, subject->name, subject->variant, case_name, subject->model}; }
 
   Work work(const VerifyOptions& options, int threads) const {
@@ -112,6 +114,16 @@ struct Job {
     return {};
   }
 };
+
+/// In the order of results.
+std::vector<Job> jobs_of(std::span<const Engine* const> engines, std::span<const Subject> subjects) {
+  std::vector<Job> jobs;
+  for (const Engine* engine : engines)
+    for (const Subject& subject : subjects)
+      for (const std::string& name : subject.cases)
+        jobs.push_back({.engine = engine, .subject = &subject, .case_name = name, .remaining = {}, .results = {}});
+  return jobs;
+}
 
 }  // namespace
 
@@ -203,20 +215,32 @@ Result<std::vector<Subject>> open_goldens(const std::filesystem::path& data, con
   return subjects;
 }
 
+std::vector<std::string> units_of(std::span<const Engine* const> engines, std::span<const Subject> subjects) {
+  std::vector<std::string> names;
+  for (const Job& job : jobs_of(engines, subjects)) names.push_back(job.unit());
+  return names;
+}
+
 Result<std::vector<PathResult>> verify(std::span<const Engine* const> engines, std::span<const Subject> subjects,
                                        const VerifyOptions& options) {
-  std::vector<Job> jobs;
-  for (const Engine* engine : engines)
-    for (const Subject& subject : subjects)
-      for (const std::string& name : subject.cases)
-        jobs.push_back({.engine = engine, .subject = &subject, .case_name = name, .remaining = {}, .results = {}});
+  std::vector<Job> jobs = jobs_of(engines, subjects);
+  const Units& units = options.units;
+  if (units.takes) std::erase_if(jobs, [&](const Job& job) { return !units.takes(job.unit()); });
   const int children = options.children > 0 ? options.children : cores();
   const int threads = std::max(1, cores() / std::max(1, std::min(children, int(jobs.size()))));
 
   std::vector<Job*> waiting;
   waiting.reserve(jobs.size());
-  for (Job& job : jobs) waiting.push_back(&job);
   std::size_t done = 0;
+  for (Job& job : jobs) {
+    const std::vector<PathResult>* before = units.recall ? units.recall(job.unit()) : nullptr;
+    if (before == nullptr) {
+      waiting.push_back(&job);
+    } else {
+      job.results = *before;
+      ++done;
+    }
+  }
   while (!waiting.empty()) {
     std::vector<Work> works;
     works.reserve(waiting.size());
@@ -224,14 +248,16 @@ Result<std::vector<PathResult>> verify(std::span<const Engine* const> engines, s
     IsolateOptions isolation{.children = children, .deadline = options.timeout, .ended = {}};
     if (options.progress)
       isolation.ended = [&](std::size_t ended) { options.progress(done + ended, done + waiting.size()); };
-    const std::vector<Outcome> outcomes = isolate(works, isolation);
+    Result<void> taken;  // the first failure; what runs then still ends
+    isolation.came = [&](std::size_t i, const Outcome& outcome) {
+      Job& job = *waiting[i];
+      if (taken) taken = job.take(outcome);
+      if (taken && job.remaining.empty() && units.keep) taken = units.keep(job.unit(), job.results);
+    };
+    isolate(works, isolation);
+    ASSAY_CHECK(taken);
     done += waiting.size();
-    std::vector<Job*> again;
-    for (std::size_t i = 0; i < waiting.size(); ++i) {
-      ASSAY_CHECK(waiting[i]->take(outcomes[i]));
-      if (!waiting[i]->remaining.empty()) again.push_back(waiting[i]);
-    }
-    waiting = std::move(again);
+    std::erase_if(waiting, [](const Job* job) { return job->remaining.empty(); });
   }
   std::vector<PathResult> results;
   for (Job& job : jobs) std::move(job.results.begin(), job.results.end(), std::back_inserter(results));

@@ -39,15 +39,27 @@ struct Subject {
 Result<std::vector<Subject>> open_goldens(const std::filesystem::path& data, const Selection& selection,
                                           bool weights = true);
 
+/// What is done about each unit (unit_name) of a run before and after it is run. Each may be empty.
+struct Units {
+  std::function<bool(const std::string& unit)> takes;                             ///< false: left out
+  std::function<const std::vector<PathResult>*(const std::string& unit)> recall;  ///< results from before, or null
+  std::function<Result<void>(const std::string& unit, std::span<const PathResult>)> keep;  ///< as soon as it is done
+};
+
 struct VerifyOptions {
   Selection selection;
   int children = 0;                                                 ///< processes at once; 0 = as many as cores
   std::chrono::duration<double> timeout{300};                       ///< of one case on one engine, all paths
   std::function<void(std::size_t done, std::size_t all)> progress;  ///< cases
+  Units units = {};
 };
 
-/// Results by engine, golden, case and path, in that order. A crash costs the path it happens on, a timeout that path
-/// and the case's later ones. Errors: bad_input (a golden's case that cannot be read); internal.
+/// The units of a run, in its order.
+std::vector<std::string> units_of(std::span<const Engine* const> engines, std::span<const Subject> subjects);
+
+/// Results by engine, golden, case and path, in that order, however many children there are. A crash costs the path it
+/// happens on, a timeout that path and the case's later ones. Errors: bad_input (a golden's case that cannot be read);
+/// those of `units.keep`; internal.
 Result<std::vector<PathResult>> verify(std::span<const Engine* const> engines, std::span<const Subject> subjects,
                                        const VerifyOptions& options);
 

@@ -1,9 +1,15 @@
 // `assay` and `assay verify`: exit codes, options, files. Verdicts are tested where they are made.
+#include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "program.h"
 #include "reports/json.h"
@@ -25,8 +31,9 @@ TEST_F(Cli, HelpHasAnExample) {
   EXPECT_THAT(help.out, AllOf(HasSubstr("verify"), HasSubstr("Example:"), HasSubstr("Exit codes")));
   const Ran verb = assay("verify --help");
   EXPECT_EQ(verb.code, 0);
-  for (const char* option : {"--engine", "--golden", "--filter", "--path", "--list", "--json", "--junit", "--markdown",
-                             "--model", "--strict", "--require", "--timeout", "-j", "-v", "Example:"})
+  for (const char* option :
+       {"--engine", "--golden", "--filter", "--path", "--list", "--json", "--junit", "--markdown", "--model",
+        "--strict", "--require", "--timeout", "-j", "-v", "--known", "--baseline", "--resume", "--shard", "Example:"})
     EXPECT_THAT(verb.out, HasSubstr(option));
 }
 
@@ -64,6 +71,13 @@ TEST_F(Cli, BadOptionsExitWith2AndSaySo) {
                                                         {"verify --synthetic e2b --golden seed", "--golden"},
                                                         {"verify --keep-synthetic", "--synthetic"},
                                                         {"verify --require reference", "--require"},
+                                                        {"verify --shard 3/2", "--shard"},
+                                                        {"verify --shard 1", "--shard"},
+                                                        {"verify --resume", "--json"},
+                                                        {"verify --known /none.toml", "/none.toml"},
+                                                        {"verify --baseline /none.json", "/none.json"},
+                                                        {"merge", "RUN.json"},
+                                                        {"merge /none.json", "/none.json"},
                                                         {"verify --json", "--json"}}) {
     const Ran ran = assay(arguments);
     EXPECT_EQ(ran.code, 2) << arguments;
@@ -197,6 +211,115 @@ TEST_F(Cli, OnlyWhatGotWorseThanTheBaselineFails) {
   const Ran malformed = assay(kTwoCases + " --baseline " + bad);
   EXPECT_EQ(malformed.code, 2);
   EXPECT_THAT(malformed.err, HasSubstr("bad.json"));
+}
+
+// Two engines and the front end, some dozens of cases.
+const std::string kSome =
+    "verify --engine cpu --engine reference --engine front-end --golden e2b-tails --golden front-end --golden seed "
+    "--filter '*/[bsv]*/*'";
+
+/// A report without its times.
+std::string timeless(const fs::path& file) {
+  const std::string text = bytes_of(file);
+  EXPECT_FALSE(text.empty()) << file;
+  static const std::regex times(R"re("seconds":[-+.e0-9]+|time="[.0-9]+"|, [.0-9]+ s</sub>)re");
+  return std::regex_replace(text, times, "TIME");
+}
+
+TEST_F(Cli, ReportsAreTheSameHoweverManyProcessesThereAre) {
+  ASSERT_EQ(assay(kSome + " -j 1 --json " + at("1.json")).code, 0);
+  ASSERT_EQ(assay(kSome + " -j 7 --json " + at("7.json")).code, 0);
+  EXPECT_EQ(timeless(folder_ / "1.json"), timeless(folder_ / "7.json"));
+}
+
+TEST_F(Cli, PartsMakeTheReportOfTheWhole) {
+  // A failure, a known one and a demand that only the whole can be held to come along.
+  put(folder_ / "known.toml",
+      "[[known]]\ncase = 'video-upright'\nreason = 'r'\nexpires = 2999-01-01\n"
+      "[[known]]\ncase = 'none'\nreason = 'old'\nexpires = 2020-01-01\n");
+  const std::string run =
+      kSome + " --timeout 60 --strict --require cpu:E2B:batched --require cpu:31B:decode --known " + at("known.toml");
+  const auto reports = [&](const std::string& name) {
+    return " --json " + at(name + ".json") + " --junit " + at(name + ".xml") + " --markdown " + at(name + ".md");
+  };
+  const Ran whole = assay(run + reports("whole"));
+  EXPECT_EQ(whole.code, 1) << whole.out << whole.err;
+  EXPECT_THAT(whole.out, HasSubstr("UNEXPECTED PASS front-end front-end/video-upright/process"));
+  std::string files;
+  for (const char* part : {"3", "1", "2"}) {
+    const Ran ran = assay(run + " --shard " + part + "/3 --json " + at(std::string("part-") + part + ".json"));
+    EXPECT_THAT(ran.code, testing::AnyOf(0, 1)) << ran.out << ran.err;
+    EXPECT_THAT(ran.out, Not(HasSubstr("nothing was judged"))) << "a part is not blamed for what it lacks";
+    files += " " + at(std::string("part-") + part + ".json");
+  }
+  const Ran merged = assay("merge" + files + reports("merged"));
+  EXPECT_EQ(merged.code, whole.code) << merged.out << merged.err;
+  for (const char* kind : {".json", ".xml", ".md"})
+    EXPECT_EQ(timeless(at(std::string("merged") + kind)), timeless(at(std::string("whole") + kind))) << kind;
+  EXPECT_THAT(merged.out, HasSubstr("UNMET cpu must support 31B decode: nothing was judged"));
+
+  const Ran missing = assay("merge " + at("part-1.json") + " " + at("part-3.json"));
+  EXPECT_EQ(missing.code, 2);
+  EXPECT_THAT(missing.err, HasSubstr("part 2 is missing"));
+  EXPECT_EQ(assay("merge " + at("whole.json")).code, 2);
+  ASSERT_EQ(assay(kSome + " --shard 2/3 --json " + at("other.json")).code, 0);
+  const Ran other = assay("merge " + at("part-1.json") + " " + at("part-3.json") + " " + at("other.json"));
+  EXPECT_EQ(other.code, 2);
+  EXPECT_THAT(other.err, HasSubstr("other.json: shard.about: "));
+
+  std::string lists;
+  for (const char* part : {"1/2", "2/2"}) lists += assay(kSome + " --list --shard " + part).out;
+  EXPECT_EQ(std::count(lists.begin(), lists.end(), '\n'), [&] {
+    const std::string all = assay(kSome + " --list").out;
+    return std::count(all.begin(), all.end(), '\n');
+  }());
+}
+
+/// Starts the program, and kills it once the journal has some lines.
+void kill_on_the_way(const std::string& arguments, const fs::path& journal, int lines) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::execl("/bin/sh", "sh", "-c", ("exec " ASSAY_PROGRAM " " + arguments + " >/dev/null 2>&1").c_str(), nullptr);
+    ::_exit(127);
+  }
+  int status = 0;
+  while (::waitpid(child, &status, WNOHANG) == 0) {
+    const std::string text = fs::exists(journal) ? bytes_of(journal) : "";
+    if (std::count(text.begin(), text.end(), '\n') >= lines) {
+      ::kill(child, SIGKILL);
+      ::waitpid(child, &status, 0);
+      break;
+    }
+    ::usleep(2000);
+  }
+  EXPECT_TRUE(WIFSIGNALED(status)) << "it ended before it could be killed";
+}
+
+TEST_F(Cli, AKilledRunGoesOnWhereItStood) {
+  const fs::path json = folder_ / "run.json", journal = folder_ / "run.json.journal";
+  ASSERT_EQ(assay(kSome + " --json " + at("plain.json")).code, 0);
+  const std::string resumed = kSome + " -j 1 --resume --json " + json.string();
+  kill_on_the_way(resumed, journal, 5);
+  EXPECT_FALSE(fs::exists(json));
+  const std::string left = bytes_of(journal);
+  put(journal, left + R"({"unit":"cpu e2b-tails/sho)");  // as a kill within a line leaves it
+  const Ran ran = assay(resumed);
+  EXPECT_EQ(ran.code, 0) << ran.out << ran.err;
+  EXPECT_THAT(ran.err, HasSubstr("run.json.journal: " + std::to_string(std::count(left.begin(), left.end(), '\n') - 1) +
+                                 " cases are done\n"));
+  EXPECT_EQ(timeless(json), timeless(folder_ / "plain.json"));
+  EXPECT_FALSE(fs::exists(journal));
+
+  put(journal, left);
+  const Ran other = assay(kOneCase + " --resume --json " + json.string());
+  EXPECT_EQ(other.code, 0);
+  EXPECT_THAT(other.err, HasSubstr("run.json.journal: begun anew: engines: "));
+  EXPECT_FALSE(fs::exists(journal));
+  // What the journal says is what is reported: it is read, and not run again.
+  std::string bent = left;
+  bent.replace(bent.find("\"verdict\":\"pass\""), 16, "\"verdict\":\"crash\"");
+  put(journal, bent);
+  EXPECT_EQ(assay(resumed).code, 1);
 }
 
 TEST_F(Cli, TheRerunCommandRunsJustThat) {

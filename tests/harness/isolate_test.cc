@@ -52,6 +52,22 @@ TEST(Isolate, OutcomesKeepTheOrderOfTheWorksNotOfTheirEnds) {
   EXPECT_THAT(ended, ElementsAre(1, 2, 3, 4, 5, 6));
 }
 
+TEST(Isolate, EachOutcomeIsToldWhenItComes) {
+  std::vector<Work> works;
+  for (int i = 0; i < 3; ++i)
+    works.push_back([i](const Send& send) {
+      sleep_for(i == 0 ? 300 : 1);
+      send(std::to_string(i));
+    });
+  std::vector<std::size_t> came;
+  isolate(works, {.children = 3, .ended = {}, .came = [&](std::size_t index, const Outcome& outcome) {
+                    came.push_back(index);
+                    EXPECT_THAT(outcome.messages, ElementsAre(std::to_string(index)));
+                  }});
+  ASSERT_EQ(came.size(), 3U);
+  EXPECT_EQ(came.back(), 0U) << "the slow one, though it is the first";
+}
+
 TEST(Isolate, ASignalIsACrashAndWhatWasSentBeforeStays) {
   for (const int signal : {SIGABRT, SIGSEGV, SIGKILL}) {
     const Outcome outcome = one([&](const Send& send) {

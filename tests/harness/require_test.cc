@@ -65,6 +65,7 @@ TEST(Require, IsReadFromTheCommandLine) {
   for (const char* bad : {"", "reference", "reference:E2B", "reference:E2B:", ":E2B:decode", "reference::decode",
                           "reference:E2B:sideways"})
     EXPECT_FALSE(parse_requirement(bad)) << bad;
+  EXPECT_TRUE(parse_requirement("front-end:front-end:process"));
 }
 
 TEST(Require, TheBuiltInListNamesEveryVariantOnItsPaths) {

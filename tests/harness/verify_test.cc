@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <limits>
+#include <map>
 #include <stdexcept>
 
 #include <unistd.h>
@@ -355,6 +356,61 @@ TEST(Verify, TwoEnginesAndManyCasesKeepTheirOrder) {
   EXPECT_THAT(order, ElementsAre("fake a prefill", "fake a nocache", "fake a chunked:2", "fake a decode",
                                  "fake b batched", "other a prefill", "other a nocache", "other a chunked:2",
                                  "other a decode", "other b batched"));
+}
+
+TEST(Verify, UnitsAreLeftOutRecalledAndKept) {
+  const Engine engine = fake::engine([](fake::FakeSession& s) {
+    s.before = [](const Forward& call) {
+      if (call.cache == Cache::none) std::abort();  // so that a case takes two children, and is kept once
+      return Result<void>();
+    };
+  });
+  const Engine* engines[] = {&engine};
+  Subject four = subject(golden());
+  four.cases = {"a", "b", "c", "d"};
+  four.load = [](std::string_view name) -> Result<GoldenCase> {
+    GoldenCase out = golden();
+    out.name = name;
+    return out;
+  };
+  EXPECT_THAT(units_of(engines, std::span(&four, 1)),
+              ElementsAre("fake tiny/a", "fake tiny/b", "fake tiny/c", "fake tiny/d"));
+  const std::vector<PathResult> before = {
+      without_taps({"fake", "tiny", "E2B", "b"}, "decode", Verdict::pass, "before")};
+  std::map<std::string, std::vector<PathResult>> kept;
+  std::vector<std::size_t> done;
+  VerifyOptions options{.children = 2};
+  options.progress = [&](std::size_t now, std::size_t) { done.push_back(now); };
+  options.units = {.takes = [](const std::string& unit) { return unit != "fake tiny/c"; },
+                   .recall = [&](const std::string& unit) { return unit == "fake tiny/b" ? &before : nullptr; },
+                   .keep = [&](const std::string& unit, std::span<const PathResult> results) -> Result<void> {
+                     EXPECT_TRUE(kept.emplace(unit, std::vector<PathResult>(results.begin(), results.end())).second)
+                         << unit;
+                     return {};
+                   }};
+  const auto results = verify(engines, std::span(&four, 1), options);
+  ASSERT_TRUE(results) << results.error().message();
+  std::vector<std::string> order;
+  for (const PathResult& result : *results) order.push_back(result.case_name + " " + result.path);
+  EXPECT_THAT(order, ElementsAre("a prefill", "a nocache", "a chunked:2", "a decode", "b decode", "d prefill",
+                                 "d nocache", "d chunked:2", "d decode"));
+  ASSERT_EQ(kept.size(), 2U);
+  EXPECT_THAT(kept["fake tiny/a"], SizeIs(4));
+  EXPECT_THAT(kept["fake tiny/d"], SizeIs(4));
+  EXPECT_EQ(done.front(), 2U) << "the recalled case counts as done";
+}
+
+TEST(Verify, WhatCannotBeKeptEndsTheRun) {
+  const Engine engine = fake::engine();
+  const Engine* engines[] = {&engine};
+  const Subject one = subject(golden());
+  VerifyOptions options;
+  options.units.keep = [](const std::string&, std::span<const PathResult>) -> Result<void> {
+    return fail({Failure::io, "journal", "", "", "no space"});
+  };
+  const auto results = verify(engines, std::span(&one, 1), options);
+  ASSERT_FALSE(results);
+  EXPECT_THAT(results.error().message(), HasSubstr("no space"));
 }
 
 TEST(Verify, TheMachineHasANameAndCores) {

@@ -34,6 +34,13 @@ TEST(Json, FollowsTheSchema) {
   std::string output;
   EXPECT_EQ(validate(to_json(sample::all_verdicts()), output), 0) << output;
   EXPECT_EQ(validate(to_json(sample::all_standings()), output), 0) << output;
+  assay::Run part = sample::all_standings();
+  part.shard = {.index = 2,
+                .of = 3,
+                .about = {{"program", "1"}},
+                .units = {"cpu e2b/short"},
+                .demands = {.built_in = {"cpu:E2B:decode"}, .nothing_left_out = true, .asked = {}, .strict = true}};
+  EXPECT_EQ(validate(to_json(part), output), 0) << output;
   assay::Run paths = sample::passing();
   for (const char* path : {"draft", "speculative", "process", "chunked:16"}) {
     paths.results[0].path = path;
