@@ -53,6 +53,7 @@ Result<void> TextSession::do_forward(const Forward& call, TapSink& taps) {
   ASSAY_CHECK(soft.check(decoder_.plan(), call.ids.all()));
   Sequence tried;  // what is cached stays if the call is refused
   ASSAY_CHECK(tried.extend(call));
+  if (call.cache == Cache::none && !decoder_.is_asked(taps)) return {};  // taps of towers alone
   if (call.cache == Cache::none && loose_ == nullptr) loose_ = std::make_unique<Memory>(decoder_.make_memory());
   Memory& memory = call.cache == Cache::none ? *loose_ : memory_;
   decoder_.reset(memory, call.ids.rows);

@@ -129,6 +129,10 @@ void TextDecoder::plan_memory(const Pass& pass, Memory& memory) {
   }
 }
 
+bool TextDecoder::is_asked(TapSink& taps) const {
+  return taps.wants(Tap::logits, -1) || TapSheet(taps, 1, 1).wants_rows(int(plan().layers.size()));
+}
+
 void TextDecoder::run(Rows<const std::int64_t> ids, Memory& memory, int logit_rows, TapSink& taps, OpClock* clock) {
   Pass pass{.ids = ids,
             .memory = memory,

@@ -37,6 +37,8 @@ class TextDecoder {
   /// @param clock       that ops are timed with, or none
   /// Source: Gemma4TextModel.forward, Gemma4ForCausalLM.forward (transformers 5.22.2).
   void run(Rows<const std::int64_t> ids, Memory& memory, int logit_rows, TapSink& taps, OpClock* clock = nullptr);
+  /// Whether any of the decoder's taps is wanted.
+  bool is_asked(TapSink& taps) const;
   /// Rows of the embedding table, scaled. @param out  [ids, hidden]
   void embed(std::span<const std::int64_t> ids, float* out) const;
 

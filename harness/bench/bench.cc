@@ -166,7 +166,7 @@ class EngineBench {
     Forward forward;
     forward.ids = {prompt.ids.data(), 1, int(prompt.ids.size())};
     forward.more = prompt.more;
-    forward.cache = engine_.can.cache ? Cache::fresh : Cache::none;
+    forward.cache = Cache::none;  // nothing needs what the text decoder would cache
     forward.logit_rows = 1;
     const auto start = Clock::now();
     ASSAY_CHECK(session_->forward(forward, one));
