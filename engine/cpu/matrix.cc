@@ -26,6 +26,7 @@ void choose_kernels(Matrix& matrix, Acts asked) {
   for (const Acts acts : {divides ? asked : Acts::fp32, Acts::fp32}) {
     matrix.gemv = kernels::best<spec::gemv>(matrix.format, acts);
     matrix.gemm = kernels::best<spec::gemm>(matrix.format, acts);
+    matrix.clamp = kernels::best<spec::clamp>(Format::fp32, Acts::fp32);
     matrix.acts = acts;
     if (matrix.gemv != nullptr && matrix.gemm != nullptr) return;
   }
@@ -87,6 +88,7 @@ Operands Operands::carve(Carver& carver, std::size_t tokens, std::size_t cols, A
   Operands operands;
   operands.to_bf16 = kernels::best<spec::narrow>(Format::fp32, Acts::bf16);
   operands.to_int8 = kernels::best<spec::narrow>(Format::fp32, Acts::int8);
+  operands.clamp = kernels::best<spec::clamp>(Format::fp32, Acts::fp32);
   const std::size_t values = tokens * cols;
   if (acts == Acts::bf16) operands.bf16.values = carver.take<std::byte>(values * 2);
   if (acts == Acts::int8) {
@@ -213,14 +215,14 @@ void multiply_rows(const Product& product, const kernels::Activations& x, int fi
     matrix.gemv(matrix.w, x, y, first, last);
   else
     matrix.gemm(matrix.w, x, y, product.stride, first, last);
-  const bool bounded = matrix.output.has_value();
-  if (matrix.bias.empty() && !bounded) return;
-  for (int t = 0; t < x.tokens; ++t)
-    for (int r = first; r < last; ++r) {
-      float& v = y[std::size_t(t) * std::size_t(product.stride) + std::size_t(r)];
-      if (!matrix.bias.empty()) v += matrix.bias[std::size_t(r)];
-      if (bounded) v = std::min(std::max(v, matrix.output->low), matrix.output->high);
-    }
+  if (matrix.bias.empty() && !matrix.output) return;
+  for (int t = 0; t < x.tokens; ++t) {
+    float* const row = y + std::ptrdiff_t(t) * product.stride;
+    if (!matrix.bias.empty())
+      for (int r = first; r < last; ++r) row[r] += matrix.bias[std::size_t(r)];
+    if (matrix.output)
+      matrix.clamp(row + first, matrix.output->low, matrix.output->high, last - first, row + first, 0, 1);
+  }
 }
 
 OpNeeds needs_of(std::span<const Product> products, int tokens) {
@@ -246,6 +248,28 @@ void multiply_narrowed(const Team& team, std::string_view op, const Operands& op
   multiply_all(team, op, tokens, products, [&](Acts acts) { return operands.view(acts, x, tokens, cols); });
 }
 
+namespace {
+
+/// x within the product's bounds, narrowed for it while a few rows are at hand; complete for all threads then.
+void clamp_rows(const Team& team, const Operands& operands, const Product& product, const float* x, int tokens,
+                int cols) {
+  constexpr int kAtOnce = 16;
+  const Bounds bounds = product.matrix->input.value_or(Bounds{});
+  const bool whole = product.matrix->acts == Acts::fp32;
+  const Team::Part part = team.split(tokens);
+  const auto at = [cols](int row) { return std::ptrdiff_t(row) * cols; };
+  for (int first = part.first; first < part.last; first += kAtOnce) {
+    const int last = std::min(first + kAtOnce, part.last);
+    float* const to = operands.clamped + (whole ? 0 : at(part.first) - at(first));  // narrowed: the same few rows again
+    operands.clamp(x, bounds.low, bounds.high, cols, to, first, last);
+    narrow_rows(operands, {&product, 1}, to, cols, first, last);
+  }
+  team.sync();
+  team.lap("clamp");
+}
+
+}  // namespace
+
 void multiply(const Team& team, std::string_view op, const Operands& operands, const float* x, int tokens, int cols,
               std::span<const Product> products) {
   if (tokens == 0) return;
@@ -254,14 +278,8 @@ void multiply(const Team& team, std::string_view op, const Operands& operands, c
     return;
   }
   for (const Product& product : products) {  // each has bounds of its own
-    const Bounds bounds = product.matrix->input.value_or(Bounds{});
-    const Team::Part part = team.split(tokens);
-    for (std::size_t i = std::size_t(part.first) * std::size_t(cols); i < std::size_t(part.last) * std::size_t(cols);
-         ++i)
-      operands.clamped[i] = std::min(std::max(x[i], bounds.low), bounds.high);
-    team.sync();
-    team.lap("clamp");
-    multiply_shared(team, op, operands, operands.clamped, tokens, cols, {&product, 1});
+    clamp_rows(team, operands, product, x, tokens, cols);
+    multiply_narrowed(team, op, operands, operands.clamped, tokens, cols, {&product, 1});
   }
 }
 

@@ -15,6 +15,7 @@
 #include "engine/cpu/pages.h"
 #include "engine/cpu/team.h"
 #include "kernels/formats.h"
+#include "kernels/spec/clamp.h"
 #include "kernels/spec/gemm.h"
 #include "kernels/spec/gemv.h"
 #include "kernels/spec/narrow.h"
@@ -33,6 +34,7 @@ struct Matrix {
   kernels::Acts acts = kernels::Acts::fp32;  ///< what its kernels take
   kernels::spec::gemv::Fn* gemv = nullptr;
   kernels::spec::gemm::Fn* gemm = nullptr;
+  kernels::spec::clamp::Fn* clamp = nullptr;
   std::vector<float> bias;              ///< [rows], or empty
   std::optional<Bounds> input, output;  ///< of towers' clipped linears
   std::shared_ptr<const void> keep;     ///< of the bytes
@@ -58,6 +60,7 @@ struct Operands {
   Mode bf16, int8;
   float* clamped = nullptr;  ///< [tokens, cols], for clipped linears
   kernels::spec::narrow::Fn *to_bf16 = nullptr, *to_int8 = nullptr;
+  kernels::spec::clamp::Fn* clamp = nullptr;
 
   /// What narrow() leaves, of which x remains itself in fp32.
   kernels::Activations view(kernels::Acts acts, const float* x, int tokens, int cols) const;

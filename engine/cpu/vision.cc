@@ -60,7 +60,10 @@ VisionWeights load(Loader& loader, const VisionPlan& plan, int text_hidden) {
 
 }  // namespace
 
-/// An item's rows, [real patches, ...].
+/// Patches that go through a feed-forward together, so that what its middle is made of stays in the cache.
+constexpr int kFfnRows = 512;
+
+/// An item's rows, [real patches, ...]; gate and up: [kFfnRows, ...].
 struct Vision::Buffers {
   float *pixels, *x, *normed, *out, *by_x, *by_y, *q, *k, *v, *ctx, *gate, *up, *cosines, *sines;
   std::int64_t *ids_x, *ids_y, *own_ids;
@@ -84,7 +87,7 @@ struct Vision::Buffers {
     for (float** each : {&b.x, &b.normed, &b.out, &b.by_x, &b.by_y}) *each = floats(hidden);
     for (float** each : {&b.q, &b.ctx}) *each = floats(q);
     for (float** each : {&b.k, &b.v}) *each = floats(kv);
-    for (float** each : {&b.gate, &b.up}) *each = floats(ffn);
+    for (float** each : {&b.gate, &b.up}) *each = carver.take<float>(std::min(rows, std::size_t(kFfnRows)) * ffn);
     for (float** each : {&b.cosines, &b.sines}) *each = floats(half);
     for (std::int64_t** each : {&b.ids_x, &b.ids_y}) *each = carver.take<std::int64_t>(rows);
     b.own_ids = carver.take<std::int64_t>(2 * rows);
@@ -247,15 +250,17 @@ void Vision::run_layer(const Team& team, Work& work, std::size_t index) const {
   team.sync();
   team.lap("norm");
   work.tap(team, {Tap::vision_ffn_norm, at}, b.normed, hidden);
-  const Product gate_up[] = {{&w.gate_proj, b.gate, plan.ffn_width}, {&w.up_proj, b.up, plan.ffn_width}};
-  multiply(team, "mlp.gate_up", b.operands, b.normed, rows, hidden, gate_up);
-  if (mine.first < mine.last)
-    kernels_.gated({b.gate, b.up, b.gate, plan.ffn_width, plan.ffn_width, plan.ffn_width, plan.ffn_width,
-                    kernel_activation(plan_.activation)},
-                   mine.first, mine.last);
-  team.sync();
-  team.lap("gated");
-  linear(team, "mlp.down", work, b.gate, rows, plan.ffn_width, w.down_proj, b.out);
+  for (int first = 0; first < rows; first += kFfnRows) {
+    const int count = std::min(kFfnRows, rows - first), width = plan.ffn_width;
+    const Product gate_up[] = {{&w.gate_proj, b.gate, width}, {&w.up_proj, b.up, width}};
+    multiply(team, "mlp.gate_up", b.operands, b.normed + std::ptrdiff_t(first) * hidden, count, hidden, gate_up);
+    share(team, count, [&](int from, int to) {
+      kernels_.gated({b.gate, b.up, b.gate, width, width, width, width, kernel_activation(plan_.activation)}, from, to);
+    });
+    team.sync();
+    team.lap("gated");
+    linear(team, "mlp.down", work, b.gate, count, width, w.down_proj, b.out + std::ptrdiff_t(first) * hidden);
+  }
   work.tap(team, {Tap::vision_mlp, at}, b.out, hidden);
   end(w.post_feedforward_layernorm);
   team.sync();
