@@ -12,7 +12,7 @@ namespace {
 
 /// Tokens that go through the layers together: enough that reading the weights costs little beside multiplying, as few
 /// as an arena of this size holds.
-constexpr std::size_t kMostRows = 512, kLeastRows = 64, kArenaBytes = std::size_t{128} << 20;
+constexpr std::size_t kMostRows = 512, kLeastRows = 64, kArenaBytes = std::size_t{144} << 20;
 
 Middle middle_of(const std::vector<LayerWeights>& weights) {
   Middle middle = Middle::narrowed;
@@ -31,6 +31,10 @@ Result<Layers> Layers::make(const Plan& plan, std::vector<LayerWeights> weights,
   layers.kernels_ = kernels;
   layers.weights_ = std::move(weights);
   layers.middle_ = middle_of(layers.weights_);
+  layers.float_experts_ = std::ranges::any_of(layers.weights_, [](const LayerWeights& w) {
+    return !w.experts_down.empty() &&
+           (w.experts_gate_up.acts == kernels::Acts::fp32 || w.experts_down.acts == kernels::Acts::fp32);
+  });
   if (layers.options_.threads == 0) layers.options_.threads = omp_get_max_threads();
   layers.lends_.resize(plan.layers.size());
   for (std::size_t i = 0; i < plan.layers.size(); ++i) {
@@ -40,7 +44,7 @@ Result<Layers> Layers::make(const Plan& plan, std::vector<LayerWeights> weights,
   }
   layers.work_ = work_of_an_op(layers.weights_);
   Carver few;
-  TextBuffers::carve(few, kLeastRows, plan, layers.kinds_, layers.options_, layers.middle_);
+  TextBuffers::carve(few, kLeastRows, plan, layers.kinds_, layers.options_, layers.middle_, layers.float_experts_);
   layers.plan_rows(std::clamp(kArenaBytes / (few.used() / kLeastRows + 1), kLeastRows, kMostRows));
   return layers;
 }
@@ -48,10 +52,10 @@ Result<Layers> Layers::make(const Plan& plan, std::vector<LayerWeights> weights,
 void Layers::plan_rows(std::size_t rows) {
   if (rows <= planned_rows_) return;
   Carver measure;
-  TextBuffers::carve(measure, rows, plan_, kinds_, options_, middle_);
+  TextBuffers::carve(measure, rows, plan_, kinds_, options_, middle_, float_experts_);
   arena_.grow(measure.used());
   Carver carver(arena_.data());
-  buffers_ = TextBuffers::carve(carver, rows, plan_, kinds_, options_, middle_);
+  buffers_ = TextBuffers::carve(carver, rows, plan_, kinds_, options_, middle_, float_experts_);
   planned_rows_ = rows;
 }
 
@@ -298,7 +302,8 @@ void Layers::feed_forward(const Team& team, const Passage& passage, int index) c
     }
     norm(buffers_.x, w.pre_feedforward_layernorm_2, buffers_.normed);
     norm(buffers_.out, w.post_feedforward_layernorm_1, buffers_.second);
-    run_experts(team, kernels_, w, *plan.experts, plan_.activation, moe, buffers_.normed, count, hidden, buffers_.out);
+    run_experts(team, kernels_, w, *plan.experts, plan_.activation, moe, buffers_.operands, buffers_.normed, count,
+                hidden, buffers_.out);
     tap(passage.taps.experts, buffers_.out, hidden);
     norm_add(buffers_.out, w.post_feedforward_layernorm_2, buffers_.second, 1, buffers_.out);
   }

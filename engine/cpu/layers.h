@@ -99,6 +99,7 @@ class Layers {
   int last_writer_ = -1;
   std::int64_t work_ = 0;
   Middle middle_ = Middle::whole;
+  bool float_experts_ = false;  ///< whether some expert's matrix multiplies floats
 
   std::size_t planned_rows_ = 0;
   Pages arena_, partial_;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <span>
+#include <ranges>
 
 namespace assay::cpu {
 namespace {
@@ -28,46 +28,56 @@ void group(const MoeBuffers& buffers, const Experts& plan, int tokens) {
   starts[0] = 0;
 }
 
-/// For each expert with slots, this thread's rows of its matrix.
-/// @param x  [slots, matrix.cols]; y [slots, matrix.rows]
-void multiply_grouped(const Team& team, std::string_view op, const Operands& operands, const Matrix& first,
-                      const Experts& plan, const std::int32_t* starts, const float* x, float* y) {
-  const int slots = starts[plan.count], rows = first.w.rows, cols = first.w.cols;
-  const kernels::Activations all = narrow(team, operands, first.acts, x, slots, cols);
-  // Threads share rows times slots: an expert with many tokens is more work.
-  constexpr int kGrain = 16;
-  const int grains = (rows + kGrain - 1) / kGrain;
-  const std::int64_t total = std::int64_t{slots} * grains;
-  const std::int64_t begin = total * team.thread / team.threads, end = total * (team.thread + 1) / team.threads;
-  for (int e = 0; e < plan.count; ++e) {
-    const int count = starts[e + 1] - starts[e];
-    if (count == 0) continue;
-    const std::int64_t before = std::int64_t{starts[e]} * grains;
-    const auto grain_at = [&](std::int64_t work) {
-      return int(std::clamp<std::int64_t>((work - before + count - 1) / count, 0, grains));
-    };
-    const int from = std::min(rows, grain_at(begin) * kGrain), to = std::min(rows, grain_at(end) * kGrain);
-    if (from >= to) continue;
-    const Matrix matrix = first.part(e);
-    const kernels::Activations mine = slice(all, first.acts, starts[e], count);
-    float* const out = y + std::ptrdiff_t(starts[e]) * rows;
-    if (count == 1)
-      matrix.gemv(matrix.w, mine, out, from, to);
-    else
-      matrix.gemm(matrix.w, mine, out, rows, from, to);
-  }
+/// work(expert, first, last) for `each` rows at a time of every expert that has slots, in turns.
+template <class Work>
+void share_experts(const Team& team, const Experts& plan, const std::int32_t* starts, int rows, int each,
+                   const Work& work) {
+  const int blocks = (rows + each - 1) / each;
+  int last = -1, expert = -1;  // turns come in order: experts that were passed stay passed
+  const auto hit = [&](int e) { return starts[e + 1] > starts[e]; };
+  const auto hits = int(std::ranges::count_if(std::views::iota(0, plan.count), hit));
+  team.take_turns(hits * blocks, [&](int turn) {
+    for (; last < turn / blocks; ++last) do
+        ++expert;
+      while (!hit(expert));
+    const int first = turn % blocks * each;
+    work(expert, first, std::min(first + each, rows));
+  });
   team.sync();
-  if (team.clock == nullptr) return;
-  const auto hit = std::ranges::count_if(std::span(starts, std::size_t(plan.count)),
-                                         [](const std::int32_t& start) { return (&start)[1] > start; });
-  team.lap(op, {.bytes = double(hit) * rows * double(kernels::row_bytes(first.format, cols)),
-                .flops = 2.0 * slots * rows * cols,
-                .acts = first.acts});
+}
+
+OpNeeds needs_of_experts(const Matrix& first, const Experts& plan, const std::int32_t* starts) {
+  OpNeeds needs{.acts = first.acts};
+  for (int e = 0; e < plan.count; ++e)
+    if (starts[e + 1] > starts[e])
+      needs.bytes += double(first.w.rows) * double(kernels::row_bytes(first.format, first.w.cols));
+  needs.flops = 2.0 * starts[plan.count] * first.w.rows * first.w.cols;
+  return needs;
+}
+
+/// Rows of x, as a mode has them, where their tokens' slots are.
+void gather(const kernels::Activations& x, kernels::Acts acts, const MoeBuffers& buffers, int used,
+            const Team::Part& tokens) {
+  const auto cols = std::size_t(x.cols);
+  const auto copy = [](const auto* from, auto* to, std::size_t row, std::size_t slot, std::size_t values) {
+    std::memcpy(to + slot * values, from + row * values, values * sizeof(*to));
+  };
+  for (int i = tokens.first * used; i < tokens.last * used; ++i) {
+    const auto row = std::size_t(i / used), slot = std::size_t(buffers.slots[i]);
+    const auto* const bytes = static_cast<const std::byte*>(x.values);
+    if (acts == kernels::Acts::fp32) copy(static_cast<const float*>(x.values), buffers.in, row, slot, cols);
+    if (acts == kernels::Acts::bf16) copy(bytes, buffers.entering.bf16.values, row, slot, 2 * cols);
+    if (acts != kernels::Acts::int8) continue;
+    copy(bytes, buffers.entering.int8.values, row, slot, cols);
+    copy(x.scales, buffers.entering.int8.scales, row, slot, cols / kernels::kActsBlock);
+    copy(x.sums, buffers.entering.int8.sums, row, slot, 2 * cols / kernels::kActsBlock);
+  }
 }
 
 }  // namespace
 
-MoeBuffers MoeBuffers::carve(Carver& carver, std::size_t tokens, const Plan& plan, kernels::Acts acts) {
+MoeBuffers MoeBuffers::carve(Carver& carver, std::size_t tokens, const Plan& plan, kernels::Acts acts, int threads,
+                             bool floats) {
   std::size_t experts = 0, used = 0, width = 0;
   for (const LayerPlan& layer : plan.layers)
     if (layer.experts) {
@@ -83,11 +93,15 @@ MoeBuffers MoeBuffers::carve(Carver& carver, std::size_t tokens, const Plan& pla
   buffers.weights = carver.take<float>(slots);
   buffers.slots = carver.take<std::int32_t>(slots);
   buffers.starts = carver.take<std::int32_t>(experts + 1);
-  buffers.in = carver.take<float>(slots * hidden);
-  buffers.gate_up = carver.take<float>(slots * width * 2);
-  buffers.gated = carver.take<float>(slots * width);
+  if (floats) buffers.in = carver.take<float>(slots * hidden);
+  if (floats) buffers.gated = carver.take<float>(slots * width);
   buffers.out = carver.take<float>(slots * hidden);
-  buffers.operands = Operands::carve(carver, slots, std::max(hidden, width), acts, false);
+  const std::size_t slice =
+      std::max(tokens * kSlice, std::min(tokens, std::size_t(kFew)) * (width + kernels::kActsBlock));
+  buffers.slices = carver.take<float>(std::size_t(threads) * 2 * slice);
+  buffers.slice = std::ptrdiff_t(slice);
+  buffers.entering = Operands::carve(carver, slots, hidden, acts, false);
+  buffers.middle = Operands::carve(carver, slots, width, acts, false);
   return buffers;
 }
 
@@ -109,25 +123,51 @@ void scatter_choice(const MoeBuffers& buffers, const Experts& plan, int tokens, 
 }
 
 void run_experts(const Team& team, const KernelTable& kernels, const LayerWeights& w, const Experts& plan,
-                 Activation activation, const MoeBuffers& buffers, const float* x, int tokens, int hidden, float* y) {
+                 Activation activation, const MoeBuffers& buffers, const Operands& operands, const float* x, int tokens,
+                 int hidden, float* y) {
+  const Matrix &gate_up = w.experts_gate_up, &down = w.experts_down;
+  const int width = plan.width;
+  const std::int32_t* const starts = buffers.starts;
+  const kernels::Activations entering = narrow(team, operands, gate_up.acts, x, tokens, hidden);
   team.one([&] { group(buffers, plan, tokens); });
   const Team::Part mine = team.split(tokens);
-  for (int i = mine.first * plan.used; i < mine.last * plan.used; ++i)
-    std::memcpy(buffers.in + std::ptrdiff_t(buffers.slots[i]) * hidden, x + std::ptrdiff_t(i / plan.used) * hidden,
-                std::size_t(hidden) * sizeof(float));
+  gather(entering, gate_up.acts, buffers, plan.used, mine);
   team.sync();
   team.lap("experts.group");
-  multiply_grouped(team, "experts.gate_up", buffers.operands, w.experts_gate_up, plan, buffers.starts, buffers.in,
-                   buffers.gate_up);
-  const Team::Part slots = team.split(tokens * plan.used);
-  if (slots.first < slots.last)  // rows 0 .. width - 1 of gate_up_proj are the gate, the others up
-    kernels.gated({buffers.gate_up, buffers.gate_up + plan.width, buffers.gated, plan.width, 2 * plan.width,
-                   2 * plan.width, plan.width, kernel_activation(activation)},
-                  slots.first, slots.last);
-  team.sync();
-  team.lap("experts.gated");
-  multiply_grouped(team, "experts.down", buffers.operands, w.experts_down, plan, buffers.starts, buffers.gated,
-                   buffers.out);
+
+  // Rows 0 .. width - 1 of gate_up_proj are the gate, the others up. As in a feed-forward, slices of both are made,
+  // gated and narrowed by one thread; few tokens read a matrix from front to back instead.
+  const kernels::Activations in = buffers.entering.view(gate_up.acts, buffers.in, starts[plan.count], hidden);
+  const int of_thread =
+      ((width + team.threads - 1) / team.threads + kernels::kActsBlock - 1) / kernels::kActsBlock * kernels::kActsBlock;
+  const int each = tokens < MoeBuffers::kFew ? of_thread : MoeBuffers::kSlice;
+  float* const gate = buffers.slices + team.thread * 2 * buffers.slice;
+  float* const up = gate + buffers.slice;
+  const bool narrows = down.acts != kernels::Acts::fp32;
+  share_experts(team, plan, starts, width, each, [&](int e, int first, int last) {
+    const int begin = starts[e], count = starts[e + 1] - begin, cols = last - first;
+    const Matrix matrix = gate_up.part(e);
+    const kernels::Activations some = slice(in, gate_up.acts, begin, count);
+    multiply_rows({&matrix, gate, each, first}, some, first, last);
+    multiply_rows({&matrix, up, each, width + first}, some, width + first, width + last);
+    kernels.gated({gate, up, narrows ? gate : buffers.gated + std::ptrdiff_t(begin) * width + first, cols, each, each,
+                   narrows ? each : width, kernel_activation(activation)},
+                  0, count);
+    for (int t = 0; t < count && narrows; ++t)
+      narrow_slice(buffers.middle, down.acts, gate + std::ptrdiff_t(t) * each, cols, begin + t, first, width);
+  });
+  if (team.clock != nullptr) team.lap("experts.gate_up", needs_of_experts(gate_up, plan, starts));
+
+  const kernels::Activations middle = buffers.middle.view(down.acts, buffers.gated, starts[plan.count], width);
+  constexpr int kRows = 128;  // as of other products (matrix.cc)
+  share_experts(team, plan, starts, hidden, tokens < MoeBuffers::kFew ? (hidden + 1) / 2 : kRows,
+                [&](int e, int first, int last) {
+                  const int begin = starts[e], count = starts[e + 1] - begin;
+                  const Matrix matrix = down.part(e);
+                  multiply_rows({&matrix, buffers.out + std::ptrdiff_t(begin) * hidden + first, hidden, first},
+                                slice(middle, down.acts, begin, count), first, last);
+                });
+  if (team.clock != nullptr) team.lap("experts.down", needs_of_experts(down, plan, starts));
   if (mine.first < mine.last)
     kernels.scatter_add({buffers.out, buffers.slots, buffers.weights, y, plan.used, hidden}, mine.first, mine.last);
   team.sync();

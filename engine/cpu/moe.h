@@ -15,16 +15,24 @@ namespace assay::cpu {
 
 /// A slot is a token's place with one of its experts; those of an expert lie side by side, experts in order.
 struct MoeBuffers {
-  float* probs;                       ///< [tokens, experts]
-  std::int32_t* chosen;               ///< [tokens, used], largest first
-  float* weights;                     ///< [tokens, used], in the order of slots once grouped
-  std::int32_t* slots;                ///< [tokens, used], ascending
-  std::int32_t* starts;               ///< [experts + 1], slots
-  float *in, *gate_up, *gated, *out;  ///< [tokens * used, ...]
-  Operands operands;                  ///< of slots
+  float* probs;          ///< [tokens, experts]
+  std::int32_t* chosen;  ///< [tokens, used], largest first
+  float* weights;        ///< [tokens, used], in the order of slots once grouped
+  std::int32_t* slots;   ///< [tokens, used], ascending
+  std::int32_t* starts;  ///< [experts + 1], slots
+  float *in, *gated;     ///< [tokens * used, ...], for products of floats
+  float* out;            ///< [tokens * used, hidden]
+  float* slices;         ///< [threads, 2, slice]: what a thread makes of gate and up at a time
+  std::ptrdiff_t slice;
+  Operands entering, middle;  ///< of slots
+
+  static constexpr int kSlice = 64;  ///< columns of the middle that a thread makes at a time
+  static constexpr int kFew = 16;    ///< tokens below which it makes as many as it can
 
   /// @param tokens  the most; the widest layer's experts
-  static MoeBuffers carve(Carver& carver, std::size_t tokens, const Plan& plan, kernels::Acts acts);
+  /// @param floats  whether some expert's matrix multiplies floats
+  static MoeBuffers carve(Carver& carver, std::size_t tokens, const Plan& plan, kernels::Acts acts, int threads,
+                          bool floats);
 };
 
 /// scores -> probs, chosen, weights. Source: Gemma4TextRouter.
@@ -36,9 +44,11 @@ void route(const Team& team, const KernelTable& kernels, const LayerWeights& w, 
 void scatter_choice(const MoeBuffers& buffers, const Experts& plan, int tokens, float* out);
 
 /// y[t] = sum over its experts e, ascending, of weight * down_e(act(gate_e(x[t])) * up_e(x[t])). After route().
-/// @param x, y  [tokens, hidden]
+/// @param operands  for x's rows
+/// @param x, y      [tokens, hidden]; x's rows were made by the threads whose share of the tokens they are
 /// Source: Gemma4TextExperts.
 void run_experts(const Team& team, const KernelTable& kernels, const LayerWeights& w, const Experts& plan,
-                 Activation activation, const MoeBuffers& buffers, const float* x, int tokens, int hidden, float* y);
+                 Activation activation, const MoeBuffers& buffers, const Operands& operands, const float* x, int tokens,
+                 int hidden, float* y);
 
 }  // namespace assay::cpu

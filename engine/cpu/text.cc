@@ -94,7 +94,8 @@ void TextDecoder::plan_pieces(const Sequence& sequence, int batch, int tokens) {
   pieces_.clear();
   units_.clear();
   units_.reserve(std::size_t(tokens));  // pieces point into it
-  const int most = std::max(1, int(layers_.rows()) / batch);
+  const int room = std::max(1, int(layers_.rows()) / batch), count = (tokens + room - 1) / room;
+  const int most = (tokens + count - 1) / std::max(1, count);  // about equal: each reads all weights
   for (int start = 0; start < tokens;) {
     const int end = end_of(start, most, tokens);
     const std::size_t before = units_.size();

@@ -24,7 +24,7 @@ LayerKinds::LayerKinds(const Plan& plan) {
 }
 
 TextBuffers TextBuffers::carve(Carver& carver, std::size_t rows, const Plan& plan, const LayerKinds& kinds,
-                               const Options& options, Middle middle) {
+                               const Options& options, Middle middle, bool float_experts) {
   const auto hidden = std::size_t(plan.hidden);
   std::size_t q = 0, kv = 0, ffn = std::size_t(plan.ple_width);
   for (const LayerPlan& layer : plan.layers) {
@@ -56,7 +56,7 @@ TextBuffers TextBuffers::carve(Carver& carver, std::size_t rows, const Plan& pla
   const std::size_t entering = plan.assistant ? 2 * std::size_t(plan.assistant->backbone) : 0;
   buffers.operands = Operands::carve(carver, rows, std::max({hidden, q, ffn, entering}), options.acts, false);
   if (middle != Middle::whole) buffers.gated = Operands::carve(carver, rows, ffn, options.acts, false);
-  buffers.moe = MoeBuffers::carve(carver, rows, plan, options.acts);
+  buffers.moe = MoeBuffers::carve(carver, rows, plan, options.acts, options.threads, float_experts);
   return buffers;
 }
 

@@ -55,7 +55,7 @@ struct TextBuffers {
   MoeBuffers moe;
 
   static TextBuffers carve(Carver& carver, std::size_t rows, const Plan& plan, const LayerKinds& kinds,
-                           const Options& options, Middle middle);
+                           const Options& options, Middle middle, bool float_experts);
 };
 
 }  // namespace assay::cpu

@@ -57,6 +57,7 @@ void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, i
   const int of_each = blocks == 0 ? 0 : ((x.tokens + blocks - 1) / blocks + tile - 1) / tile * tile;  // about equal
   for (int block = 0; block < x.tokens; block += of_each) {
     const int end = x.tokens - block < of_each ? x.tokens : block + of_each;
+    const int rows_ahead = (kPanelRows<V> * tile + end - block - 1) / (end - block);  // of a tile
     for (int group = first; group < last; group += kGroup * kPanelRows<V>)
       for (int col = 0; col < w.cols; col += Kind::kChunkCols) {
         const int cols = w.cols - col < Kind::kChunkCols ? w.cols - col : Kind::kChunkCols;
@@ -81,10 +82,8 @@ void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, i
               w.data + std::size_t(next_row + kPanelRows<V> < last ? next_row + kPanelRows<V> : last) * bytes;
           const auto tiles = [&]<int T>() __attribute__((always_inline)) {
             for (; token + T <= end; token += T) {
-              if (ahead < ahead_end) {
+              for (int r = 0; r < rows_ahead && ahead < ahead_end; ++r, ahead += bytes)
                 for (std::size_t at = 0; at < kAhead; at += 64) __builtin_prefetch(ahead + at, 0, 2);
-                ahead += bytes;
-              }
               typename V::F sums[2][T];
               Kind::template tile<T>(panel, starts + (token - block) * Kind::kStarts, x, token, col, cols, sums);
               put<V, T>(sums, *buffer + (token - block) * kPanelRows<V>, y + std::size_t(token) * y_stride + row,
