@@ -101,6 +101,23 @@ std::string ops_table(const BenchRun& run, const BenchResult& result) {
   return table.text();
 }
 
+/// Those ops of a result that take a hundredth of its time and have a roof, longest first.
+void add_ops(const BenchRun& run, const BenchResult& result, std::vector<Bar>& bars) {
+  constexpr double kLeast = 0.01;
+  double all = 0;
+  for (const OpShare& op : result.ops) all += op.seconds;
+  std::vector<OpShare> ops = result.ops;
+  std::stable_sort(ops.begin(), ops.end(), [](const OpShare& a, const OpShare& b) { return a.seconds > b.seconds; });
+  for (const OpShare& op : ops) {
+    const Bound least = bound(op.must, run.roofs.rates());
+    if (least.roof.empty() || op.seconds < kLeast * all) continue;
+    bars.push_back({.name = op.op,
+                    .detail = fmt::format("{:.0f} % of the time", 100 * op.seconds / all),
+                    .share = least.seconds / op.seconds,
+                    .group = least.roof + " roof"});
+  }
+}
+
 }  // namespace
 
 std::string roofs_text(const Roofs& roofs, bool fastest) {
@@ -149,6 +166,7 @@ std::vector<Bar> bars_of(const BenchRun& run) {
                                                                  : "FLOP"),
                     .share = result.share(run.roofs),
                     .group = least.roof + " roof"});
+    add_ops(run, result, bars);
   }
   return bars;
 }

@@ -16,7 +16,8 @@ std::string roofs_text(const Roofs& roofs, bool fastest = false);
 /// Machine, roofs, a line a result, and where an engine times itself its ops, slowest first.
 std::string bench_report(const BenchRun& run);
 /// A bar a result: kernels by name and shape (cold ones, where both were timed), engines by what they did; the roof
-/// that bounds it is its group. Results that nothing bounds have none.
+/// that bounds it is its group. Behind it a bar for each of its ops that takes a hundredth of its time, longest first.
+/// What nothing bounds has none.
 std::vector<Bar> bars_of(const BenchRun& run);
 
 }  // namespace assay

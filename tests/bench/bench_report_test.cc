@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/sample_bench.h"
+#include "reports/bench_report.h"
 #include "temporary.h"
 
 namespace assay {
@@ -34,6 +35,23 @@ TEST(BenchResult, ShareIsOfTheMedianAndWarmCountsNoBytes) {
   EXPECT_EQ(BenchResult{}.share(easy_roofs()), 0);
   result.beside["int8"] = 50;
   EXPECT_DOUBLE_EQ(result.share(easy_roofs()), 0.5) << "of the roof as it was beside it";
+}
+
+TEST(BenchBars, AreResultsEachWithItsOpsThatTakeTime) {
+  BenchRun run = easy_run();
+  OpShare longer = run.results[0].ops[0], short_one = longer, unbound = longer;
+  longer.op = "gemm", longer.seconds = 8.5;
+  short_one.op = "short", short_one.seconds = 0.05;
+  unbound.op = "norm", unbound.must = {};
+  for (const OpShare& op : {longer, short_one, unbound}) run.results[0].ops.push_back(op);
+  const std::vector<Bar> bars = bars_of(run);
+  ASSERT_EQ(bars.size(), 3U);
+  EXPECT_EQ(bars[0].name, "gemv_q4_0_int8_x 4x32");
+  EXPECT_EQ(bars[1].name, "gemm");
+  EXPECT_DOUBLE_EQ(bars[1].share, 0.5 / 8.5);
+  EXPECT_EQ(bars[1].detail, "74 % of the time");
+  EXPECT_EQ(bars[1].group, "read roof");
+  EXPECT_EQ(bars[2].name, "gemv");
 }
 
 TEST(BenchJson, ReadsBackWhatItWrote) {
