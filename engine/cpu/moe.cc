@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <ranges>
 
 namespace assay::cpu {
 namespace {
@@ -35,7 +34,8 @@ void share_experts(const Team& team, const Experts& plan, const std::int32_t* st
   const int blocks = (rows + each - 1) / each;
   int last = -1, expert = -1;  // turns come in order: experts that were passed stay passed
   const auto hit = [&](int e) { return starts[e + 1] > starts[e]; };
-  const auto hits = int(std::ranges::count_if(std::views::iota(0, plan.count), hit));
+  int hits = 0;
+  for (int e = 0; e < plan.count; ++e) hits += hit(e) ? 1 : 0;
   team.take_turns(hits * blocks, [&](int turn) {
     for (; last < turn / blocks; ++last) do
         ++expert;
