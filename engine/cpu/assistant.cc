@@ -312,7 +312,7 @@ Result<void> AssistantSession::do_forward(const Forward& call, TapSink& taps) {
 /// smallest of them in the whole batch, less 1. Source: Gemma4AssistantMaskedEmbedder.forward (transformers 5.22.2).
 void AssistantSession::ordered_logits(const Team& team, int rows, std::vector<float>& scores,
                                       std::vector<std::int64_t>& tokens, std::vector<float>& logits) const {
-  const auto [count, used] = *plan().assistant->centroids;
+  const int count = plan().assistant->centroids->count, used = plan().assistant->centroids->used;
   const std::size_t size = std::size_t(plan().vocab / count), each = std::size_t(used) * size;
   const TextBuffers& buffers = layers_.buffers();
   const Product product{&weights_.centroids, scores.data(), count};

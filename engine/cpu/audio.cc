@@ -173,8 +173,8 @@ void Audio::subsample(const Team& team, const AudioClip& clip, const std::vector
       kernels_.activate(y, kernels::Activation::relu, cols, y, first * of_frame, last * of_frame);
     });
     team.sync();
-    const double made = double((int(real.size()) + 1) / 2) * of_frame * cols;
-    team.lap("audio.conv", {.bytes = 0, .flops = 2 * made * 9 * channels});
+    const int frames = (int(real.size()) + 1) / 2;
+    team.lap("audio.conv", {.bytes = 0, .flops = 2.0 * frames * of_frame * cols * 9 * channels});
   };
   convolve(0, clip.features, clip.real, clip.features_of_frame, 1, b.first);
   convolve(1, b.first, half, (clip.features_of_frame + 1) / 2, plan_.channels[0], b.second);

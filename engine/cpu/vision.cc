@@ -288,8 +288,8 @@ std::vector<std::vector<std::int32_t>> Vision::cells(const VisionItem& item) con
     }
     return cells;
   }
-  const int count = item.length / (plan_.pool * plan_.pool);
-  const auto side = std::int64_t(std::sqrt(double(item.length / count)));
+  const int count = item.length / (plan_.pool * plan_.pool), of_each = item.length / count;
+  const auto side = std::int64_t(std::sqrt(double(of_each)));
   std::int64_t width = 1;
   for (int patch = 0; patch < item.length; ++patch) width = std::max(width, at(patch, 0) + 1);
   cells.resize(std::size_t(count));
@@ -328,9 +328,8 @@ int Vision::encode(const VisionItem& item, VisionTaps& taps, std::vector<float>&
   const Buffers& b = work.buffers;
   const std::size_t before = soft.size();
   soft.resize(before + std::size_t(count) * std::size_t(text_hidden_));
-  const int side = plan_.encoder_free
-                       ? 1
-                       : int(std::sqrt(double(item.length / std::max(1, item.length / (plan_.pool * plan_.pool)))));
+  const int of_each = item.length / std::max(1, item.length / (plan_.pool * plan_.pool));
+  const int side = plan_.encoder_free ? 1 : int(std::sqrt(double(of_each)));
   const float scale = plan_.encoder_free ? 1 : float(std::sqrt(double(hidden)) / (side * side));
 
   with_team(options_.threads, work_ * rows, clock, [&](const Team& team) {
