@@ -84,11 +84,13 @@ Result<KnownFailure> entry_of(const Json& json, const std::string& file, const s
   if (!json.is_object()) return fail({Failure::bad_input, file, at, "a table", json.dump()});
   bool any_pattern = false;
   for (const auto& [key, value] : json.items()) {
-    const auto field = std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.first == key; });
+    const auto field =
+        std::find_if(fields.begin(), fields.end(), [&, &name = key](const auto& f) { return f.first == name; });
     if (field == fields.end())
-      return fail({Failure::bad_input, file, at + "." + key, "engine, golden, case, path, reason or expires", key});
+      return fail({Failure::bad_input, file, fmt::format("{}.{}", at, key),
+                   "engine, golden, case, path, reason or expires", key});
     if (!value.is_string() || value.get_ref<const std::string&>().empty())
-      return fail({Failure::bad_input, file, at + "." + key, "a text", value.dump()});
+      return fail({Failure::bad_input, file, fmt::format("{}.{}", at, key), "a text", value.dump()});
     *field->second = value.get<std::string>();
     any_pattern = any_pattern || field - fields.begin() < 4;
   }
