@@ -107,7 +107,7 @@ TEST_F(JournalFile, ALineThatIsNoUnitEndsIt) {
   const std::string whole = bytes_of(file_), last = whole.substr(whole.find('\n') + 1);
   for (const char* line :
        {"{}", "{\"unit\":\"b\"}", "{\"unit\":3,\"results\":[]}", "{\"unit\":\"b\",\"results\":[{}]}", "x"}) {
-    put(file_, whole + line + "\n" + last);
+    put(file_, std::string(whole).append(line).append("\n").append(last));
     EXPECT_EQ(open().size(), 1U) << line;
     EXPECT_EQ(bytes_of(file_), whole) << line;
   }
