@@ -116,6 +116,23 @@ Result<std::vector<float>> Session::embed(std::span<const std::int64_t> ids) {
   return do_embed(ids);
 }
 
+Result<std::vector<std::int64_t>> Session::generate(const Forward& call, int tokens) {
+  ASSAY_CHECK(check(plan_, call));
+  if (tokens < 1) return fail({Failure::bad_input, "generate", "tokens", "at least 1", std::to_string(tokens)});
+  ASSAY_TRY(media, media_rows(plan_, call.more));
+  if (media.any()) ASSAY_CHECK(check_media(plan_, media, call));
+  ASSAY_TRY(ids, do_generate(call, tokens));
+  const std::size_t expected = std::size_t(call.ids.rows) * std::size_t(tokens);
+  if (ids.size() != expected)
+    return fail({Failure::bad_output, "engine", "generated_ids", std::to_string(expected) + " ids",
+                 std::to_string(ids.size())});
+  return ids;
+}
+
+Result<std::vector<std::int64_t>> Session::do_generate(const Forward&, int) {
+  return fail({Failure::unsupported, "engine", "generate", "", ""});
+}
+
 Result<void> Session::do_step(TapId, std::span<const NamedTensor>, TapSink&) {
   return fail({Failure::unsupported, "engine", "step", "", ""});
 }

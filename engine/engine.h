@@ -17,11 +17,27 @@
 
 namespace assay {
 
+/// Rows of text.logits that an engine can show: of any tokens, of a call's last one alone, or none.
+enum class LogitRows { all, last, none };
+
+/// What an engine declares about models of one variant, where they are not all alike to it.
+struct VariantSupport {
+  std::string variant;              ///< as goldens name it, `E2B`; may be a glob
+  std::vector<std::string> dtypes;  ///< of weights, as safetensors spells them; empty: any
+  LogitRows logits = LogitRows::all;
+};
+
 struct Capabilities {                     // data, so that a process can send it
   std::string name, version, arithmetic;  ///< fp32, bf16...: what the judge allows for
-  std::vector<std::string> taps;          ///< patterns as for wants: `text.layer.*.out`; text.logits always
+  std::vector<std::string> taps;          ///< patterns as for wants: `text.layer.*.out`; text.logits by `logits`
   bool cache = false, batch = false, step = false;
+  LogitRows logits = LogitRows::all;
+  bool generate = false;                 ///< chooses ids by itself: Session::generate
+  std::vector<VariantSupport> variants;  ///< the first that matches counts, and none is no support; empty: all alike
 };
+
+/// What a Failure expected where an engine did not answer before its deadline.
+inline constexpr std::string_view kInTime = "an answer in time";
 
 enum class Cache {
   none,    ///< no cache object: KV sharing still holds inside the call
@@ -79,6 +95,10 @@ class Session {
   /// Errors: bad_input (an id beyond the vocabulary); unsupported.
   Result<std::vector<float>> embed(std::span<const std::int64_t> ids);
 
+  /// The greedy ids after a prompt, [B, tokens], chosen by the engine itself; for engines that show no logits.
+  /// Errors: those of forward.
+  Result<std::vector<std::int64_t>> generate(const Forward& call, int tokens);
+
   const Plan& plan() const { return plan_; }
 
  protected:
@@ -88,6 +108,7 @@ class Session {
   virtual Result<void> do_truncate(std::span<const int> keep);
   virtual Result<CachedKv> do_cached_kv(int layer);
   virtual Result<std::vector<float>> do_embed(std::span<const std::int64_t> ids);
+  virtual Result<std::vector<std::int64_t>> do_generate(const Forward& call, int tokens);
 
  private:
   Plan plan_;  ///< what the contract checks shapes against; an engine may compute from another
@@ -96,6 +117,10 @@ class Session {
 struct Engine {
   Capabilities can;
   std::function<Result<std::unique_ptr<Session>>(const Checkpoint&)> open;
+  /// Its sessions run in a process of its own, whose crash or hang is the failure of a call: many cases may be run from
+  /// one process of ours, so that it starts once.
+  bool outside = false;
+  std::string spelt = {};  ///< on a command line, `--engine-cmd 'python port.py'`; empty: `--engine NAME`
 };
 
 }  // namespace assay

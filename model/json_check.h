@@ -1,5 +1,5 @@
-// Whether a text from outside is JSON that is safe to build a tree from. Shared by the readers of this room; no header
-// of theirs shows JSON. Private to the room: not in its HEADERS. Not here: what the keys mean.
+// Whether a text from outside is JSON that is safe to build a tree from. No header shows JSON. Not here: what the keys
+// mean.
 #pragma once
 
 #include <string>

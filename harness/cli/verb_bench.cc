@@ -12,10 +12,9 @@
 
 #include "base/files.h"
 #include "harness/bench/bench.h"
-#include "harness/cli/engine_flags.h"
 #include "harness/cli/models.h"
+#include "harness/cli/outside_engines.h"
 #include "harness/cli/verbs.h"
-#include "harness/engines/engines.h"
 #include "harness/machine/machine.h"
 #include "model/quantise.h"
 #include "model/synthetic.h"
@@ -28,8 +27,8 @@ namespace fs = std::filesystem;
 
 struct Options {
   EngineBenchOptions bench;
-  std::string model, synthetic, engine = "cpu";
-  EngineFlags flags;
+  std::string model, synthetic;
+  EngineChoice choice;
   fs::path cache, json_file, svg;
   bool json = false, no_encoders = false;
 };
@@ -66,7 +65,7 @@ std::string command_line(const Options& options) {
   };
   std::string text = options.synthetic.empty() ? "assay bench --model " + options.model
                                                : "assay bench --synthetic " + options.synthetic;
-  text += fmt::format(" --engine {} --threads {}", options.engine, options.bench.threads);
+  text += fmt::format(" {} --threads {}", options.choice.spelt(), options.bench.threads);
   if (!options.bench.lengths.empty()) text += " --lengths " + list(options.bench.lengths);
   if (!options.bench.depths.empty()) text += " --depths " + list(options.bench.depths);
   return text + fmt::format(" --decode {} --reps {}", options.bench.decode, options.bench.repetitions);
@@ -83,18 +82,18 @@ void print_text(const BenchRun& run) {
 
 Result<int> bench_verb(Options options) {
   if (options.bench.threads == 0) options.bench.threads = machine_facts().cores;
-  options.engine = options.flags.spell(options.engine);
-  if (const std::string threads = setting(options.engine, "threads", ""); !threads.empty())
+  const std::string engine_name = options.choice.flags.spell(options.choice.engine);
+  if (const std::string threads = setting(engine_name, "threads", ""); !threads.empty())
     return fail({Failure::bad_input, "--engine", "threads", "--threads, which the roofs take, too", threads});
-  const std::string acts = setting(options.engine, "acts", "fp32"), kv = setting(options.engine, "kv", "fp32");
+  const std::string acts = setting(engine_name, "acts", "fp32"), kv = setting(engine_name, "kv", "fp32");
   options.bench.acts = kernels::parse_acts(acts).value_or(kernels::Acts::fp32);
-  if (const std::string weights = setting(options.engine, "weights", ""); !weights.empty()) {
+  if (const std::string weights = setting(engine_name, "weights", ""); !weights.empty()) {
     ASSAY_TRY(dtype, weights_named(weights, "--weights"));
     options.bench.weights = dtype;
   }
   options.bench.kv_bytes = bytes_of_kv(kv);
   options.bench.encoders = !options.no_encoders;
-  ASSAY_TRY(engine, make_engine(options.engine));
+  ASSAY_TRY(engine, options.choice.make());
   ASSAY_TRY(checkpoint, open_model(options));
   BenchRun run{.version = version(),
                .command = command_line(options),
@@ -131,8 +130,7 @@ void add_bench(CLI::App& app, int& exit) {
                    "A published configuration with computed weights: e2b, e4b, 12b, 26b-a4b, 31b, with :bf16, :q8_0 or "
                    ":q4_0, and :text without towers");
   verb->add_option("--cache", options->cache, "A folder that keeps synthetic weights for the next time");
-  verb->add_option("--engine", options->engine, "Which engine")->capture_default_str();
-  options->flags.add_to(verb, "threads");
+  options->choice.add_to(verb, "cpu", "threads");
   verb->add_option("--threads", options->bench.threads, "Threads; 0 = as many as cores")->check(CLI::NonNegativeNumber);
   verb->add_option("--lengths", options->bench.lengths, "Tokens of prompts")->delimiter(',')->capture_default_str();
   verb->add_option("--depths", options->bench.depths, "Tokens before decoding")->delimiter(',')->capture_default_str();

@@ -6,10 +6,9 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include "harness/cli/engine_flags.h"
+#include "harness/cli/outside_engines.h"
 #include "harness/cli/verbs.h"
 #include "harness/dump/dump.h"
-#include "harness/engines/engines.h"
 #include "model/tensor.h"
 
 namespace assay {
@@ -17,8 +16,8 @@ namespace {
 
 struct Options {
   DumpOptions dump;
-  std::string engine = "reference", path = "prefill";
-  EngineFlags flags;
+  std::string path = "prefill";
+  EngineChoice engine;
   int chunk = 16;
   bool json = false;
 };
@@ -26,7 +25,7 @@ struct Options {
 Result<void> dump_verb(Options& options) {
   if (options.dump.model.empty() && options.dump.synthetic.empty() && options.dump.draft.empty())
     return fail({Failure::bad_input, "--model", "", "a checkpoint directory or a GGUF file, or --synthetic", "none"});
-  ASSAY_TRY(engine, make_engine(options.flags.spell(options.engine)));
+  ASSAY_TRY(engine, options.engine.make());
   ASSAY_TRY(path, Path::parse(options.path));
   if (path.kind == Path::chunked && path.chunk == 0) path.chunk = options.chunk;
   options.dump.path = path;
@@ -70,8 +69,7 @@ void add_dump(CLI::App& app, int& exit) {
           "FILE.h5:/GROUP with transformers' forward arguments by name and shape (input_ids [B,T], attention_mask, "
           "position_ids, mm_token_type_ids...), or FILE.safetensors:/PREFIX")
       ->required();
-  verb->add_option("--engine", options->engine, "Which engine")->capture_default_str();
-  options->flags.add_to(verb);
+  options->engine.add_to(verb, "reference");
   verb->add_option("--path", options->path, "prefill, nocache, chunked, chunked:N, decode or batched")
       ->capture_default_str();
   verb->add_option("--chunk", options->chunk, "Tokens a piece on the path chunked")

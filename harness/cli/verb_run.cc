@@ -15,11 +15,10 @@
 #include <nlohmann/json.hpp>
 
 #include "golden/store.h"
-#include "harness/cli/engine_flags.h"
 #include "harness/cli/models.h"
+#include "harness/cli/outside_engines.h"
 #include "harness/cli/scratch.h"
 #include "harness/cli/verbs.h"
-#include "harness/engines/engines.h"
 #include "harness/run/conversation.h"
 #include "harness/run/questions.h"
 #include "harness/run/runner.h"
@@ -37,8 +36,8 @@ constexpr int kMostTokens = 256;  // where neither the user nor the checkpoint s
 constexpr int kMostSmokeTokens = 64;
 
 struct Options {
-  std::string model, engine = "reference", draft, system;
-  EngineFlags flags;
+  std::string model, draft, system;
+  EngineChoice engine;
   std::vector<std::string> prompts;
   std::vector<fs::path> chats;
   MediaFiles media;
@@ -119,7 +118,7 @@ struct Told {
 };
 
 Json told_json(const Options& options, const Told& told) {
-  Json out{{"model", options.model}, {"engine", options.flags.spell(options.engine)}};
+  Json out{{"model", options.model}, {"engine", options.engine.name()}};
   for (int b = 0; b < told.inputs.batch; ++b) {
     const GeneratedRow& row = told.generated.rows[std::size_t(b)];
     out["results"].push_back({{"prompt_tokens", told.prompt_tokens(b)},
@@ -226,7 +225,7 @@ Result<int> smoke(const Options& options, const fs::path& folder, Runner& runner
                            .draft_tokens = options.draft_tokens};
   generate.config.do_sample = false;
   std::size_t right = 0;
-  Json out{{"model", options.model}, {"engine", options.flags.spell(options.engine)}};
+  Json out{{"model", options.model}, {"engine", options.engine.name()}};
   for (const Question& question : questions) {
     auto reply = [&]() -> Result<std::string> {
       ASSAY_TRY(inputs, runner.render({&question.conversation, 1}, options.ask));
@@ -271,7 +270,7 @@ Result<void> check_options(const Options& options) {
 
 Result<int> run_verb(const Options& options) {
   ASSAY_CHECK(check_options(options));
-  ASSAY_TRY(engine, make_engine(options.flags.spell(options.engine)));
+  ASSAY_TRY(engine, options.engine.make());
   const auto start = Clock::now();
   ASSAY_TRY(folder, find_model_shown(options.model, HubNeed::checkpoint));
   RunnerOptions open{.tokenizer = options.tokenizer};
@@ -315,8 +314,7 @@ void add_what(CLI::App* verb, Options& options) {
 }
 
 void add_how(CLI::App* verb, Options& options) {
-  verb->add_option("--engine", options.engine, "Which engine")->capture_default_str();
-  options.flags.add_to(verb);
+  options.engine.add_to(verb, "reference");
   verb->add_option("--draft", options.draft, "A drafter for speculative decoding: a directory or a hub id");
   verb->add_option("--draft-tokens", options.draft_tokens,
                    "Tokens that it proposes a round (default: its generation_config.json's, else 20)")

@@ -1,4 +1,5 @@
 // `assay verify`: engines against goldens. Not here: judging, reports' forms; this file reads options and prints.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -15,7 +16,7 @@
 #include <CLI/CLI.hpp>
 
 #include "golden/child.h"
-#include "harness/cli/engine_flags.h"
+#include "harness/cli/outside_engines.h"
 #include "harness/cli/progress.h"
 #include "harness/cli/run_reports.h"
 #include "harness/cli/verbs.h"
@@ -38,6 +39,7 @@ constexpr double kTimeout = 300, kSyntheticTimeout = 7200;  // seconds for a cas
 struct Options {
   Selection selection;
   EngineFlags flags;
+  OutsideEngines outside;
   RunReports reports;
   std::string known, baseline, shard;
   std::vector<std::string> require;
@@ -47,10 +49,16 @@ struct Options {
   std::optional<double> timeout;
 };
 
-Result<std::vector<Engine>> selected_engines(const Selection& selection, bool any) {
+/// Those that are selected; `outside` are among them. With none, the built-in ones.
+Result<std::vector<Engine>> selected_engines(const Selection& selection, bool any, std::span<const Engine> outside) {
   std::vector<Engine> engines;
   if (!any) return engines;
   for (const std::string& name : selection.engines) {
+    const auto found = std::ranges::find(outside, name, [](const Engine& engine) { return engine.can.name; });
+    if (found != outside.end()) {
+      engines.push_back(*found);
+      continue;
+    }
     ASSAY_TRY(engine, make_engine(name));
     engines.push_back(std::move(engine));
   }
@@ -152,6 +160,8 @@ Result<std::optional<Journal>> open_journal(const Options& options, const Facts&
 Result<int> verify_verb(Options options) {
   if (!options.synthetic.empty()) ASSAY_CHECK(select_synthetic(options));
   ASSAY_CHECK(spell_engines(options));
+  ASSAY_TRY(outside, options.outside.make(false, options.timeout.value_or(kTimeout)));
+  for (const Engine& engine : outside) options.selection.engines.push_back(engine.can.name);
   const Split split = split_front_end(options.selection);
   ASSAY_CHECK(split.rest.check_paths());
   for (const std::string& text : options.require) ASSAY_CHECK(parse_requirement(text));
@@ -163,7 +173,7 @@ Result<int> verify_verb(Options options) {
     shard = parsed;
   }
   ASSAY_TRY(expectations, Expectations::read(options));
-  ASSAY_TRY(made, selected_engines(split.rest, split.engines));
+  ASSAY_TRY(made, selected_engines(split.rest, split.engines, outside));
   std::vector<const Engine*> engines;
   for (const Engine& engine : made) engines.push_back(&engine);
   const auto start = std::chrono::steady_clock::now();
@@ -235,6 +245,7 @@ void add_verify(CLI::App& app, int& exit) {
   options->flags.add_to(verb);
   verb->add_option("--engine", options->selection.engines, "Only this engine (again for more)")
       ->allow_extra_args(false);
+  options->outside.add_to(verb, true);
   CLI::Option* golden = verb->add_option("--golden", options->selection.goldens, "Only this golden (again for more)")
                             ->allow_extra_args(false);
   verb->add_option("--model", options->selection.model,

@@ -96,6 +96,10 @@ class Collector : public TapSink {
     }
     std::vector<float>& whole = storage(id);
     const std::size_t cols = std::size_t(rows.cols);
+    if (id.tap == Tap::logits && rows.rows == batch_ && count_ > 1) {  // of the last tokens alone
+      for (int b = 0; b < batch_; ++b) put(whole, b * tokens_ + first_ + count_ - 1, rows.row(b));
+      return;
+    }
     for (int b = 0; b < batch_; ++b)
       for (int t = 0; t < count_; ++t) {
         const std::span<const float> row = rows.row(b * count_ + t);
@@ -104,6 +108,10 @@ class Collector : public TapSink {
   }
 
  private:
+  static void put(std::vector<float>& whole, int at, std::span<const float> row) {
+    std::copy(row.begin(), row.end(), whole.begin() + std::ptrdiff_t(std::size_t(at) * row.size()));
+  }
+
   void keep_last(Rows<const float> rows) {
     const int per_batch = rows.rows / batch_;
     last_.clear();
@@ -149,7 +157,10 @@ class Driver {
       Collector taps(session_.plan(), inputs_.batch, inputs_.tokens, first, count, driven_, last_logits_);
       taps.collect(options_.taps);
       if (last && options_.generate > 0) taps.want_last_logits();
-      ASSAY_CHECK(forward(first, count, wants_logits ? 0 : 1, taps));
+      const bool all_rows = wants_logits && !options_.last_logits;
+      ASSAY_CHECK(forward(first, count, all_rows ? 0 : 1, taps));
+      if (wants_logits && options_.last_logits)
+        for (int b = 0; b < inputs_.batch; ++b) driven_.logit_rows.push_back(b * inputs_.tokens + first + count - 1);
     }
     for (int n = 0; n < options_.generate; ++n) {
       ASSAY_CHECK(choose());

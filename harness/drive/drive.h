@@ -42,16 +42,18 @@ struct Path {
 
 struct DriveOptions {
   Path path{};
-  int generate = 0;         ///< greedy tokens after the prompt; no stop token
-  std::vector<TapId> taps;  ///< wanted during the prompt
+  int generate = 0;          ///< greedy tokens after the prompt; no stop token
+  std::vector<TapId> taps;   ///< wanted during the prompt
+  bool last_logits = false;  ///< text.logits of each call's last token alone: all that some engines show
 };
 
 struct Driven {
   /// All rows of the prompt by tap, [B * T, columns], or those of the media's row space; rows of padding are
   /// unspecified. Taps of towers that had nothing to encode are not there.
   std::vector<std::pair<TapId, std::vector<float>>> taps;
-  std::vector<std::int64_t> generated;  ///< [B, generate]
-  std::vector<float> generated_logits;  ///< [B, generate, V], what each of them was chosen from
+  std::vector<std::int64_t> generated;        ///< [B, generate]
+  std::vector<float> generated_logits;        ///< [B, generate, V], what each of them was chosen from
+  std::vector<std::int64_t> logit_rows = {};  ///< with last_logits: rows b * T + t of text.logits that are there
   const std::vector<float>* find(TapId id) const;
 };
 

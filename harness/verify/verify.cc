@@ -16,9 +16,10 @@
 namespace assay {
 namespace {
 
-// A child's first message is one of these and what belongs to it; each further one is a PathResult in JSON.
+// A case's first message is one of these and what belongs to it; each further one is a PathResult in JSON.
 constexpr std::string_view kPaths = "paths";
 constexpr std::string_view kBad = "bad";
+constexpr std::string_view kCase = "case";  // before each case's messages
 
 struct Case {
   GoldenCase golden;
@@ -65,7 +66,9 @@ struct Job {
 
   std::string unit() const { return unit_name(engine->can.name, subject->name, case_name); }
 
-  CaseId id() const { return {engine->can.name, subject->name, subject->variant, case_name, subject->model}; }
+  CaseId id() const {
+    return {engine->can.name, subject->name, subject->variant, case_name, subject->model, engine->spelt};
+  }
 
   Work work(const VerifyOptions& options, int threads) const {
     return [this, &options, threads](const Send& send) {
@@ -123,6 +126,56 @@ std::vector<Job> jobs_of(std::span<const Engine* const> engines, std::span<const
       for (const std::string& name : subject.cases)
         jobs.push_back({.engine = engine, .subject = &subject, .case_name = name, .remaining = {}, .results = {}});
   return jobs;
+}
+
+/// Cases that one child does one after the other. Of an engine in this process: one, whose crash may then cost no
+/// other. Of an engine in a process of its own: those of a golden, so that it starts once for all.
+struct Lane {
+  std::vector<Job*> jobs;
+
+  Work work(const VerifyOptions& options, int threads) const {
+    return [this, &options, threads](const Send& send) {
+      for (const Job* job : jobs) {
+        send(kCase);
+        job->work(options, threads)(send);
+      }
+    };
+  }
+
+  /// Hands each job what came of it; in `again` those of which something is left.
+  Result<void> take(const Outcome& outcome, std::vector<Job*>& again) const {
+    std::vector<Outcome> parts;
+    for (const std::string& message : outcome.messages) {
+      if (message == kCase)
+        parts.emplace_back();
+      else if (!parts.empty())
+        parts.back().messages.push_back(message);
+    }
+    if (parts.empty()) parts.emplace_back();
+    parts.back().end = outcome.end;
+    parts.back().what = outcome.what;
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      if (i < parts.size()) ASSAY_CHECK(jobs[i]->take(parts[i]));
+      if (i >= parts.size() || !jobs[i]->remaining.empty()) again.push_back(jobs[i]);
+    }
+    return {};
+  }
+};
+
+std::vector<Lane> lanes_of(std::span<Job* const> jobs, std::size_t children) {
+  std::size_t groups = 0;
+  const auto follows = [&](std::size_t i) {
+    return i > 0 && jobs[i]->engine->outside && jobs[i]->engine == jobs[i - 1]->engine &&
+           jobs[i]->subject == jobs[i - 1]->subject;
+  };
+  for (std::size_t i = 0; i < jobs.size(); ++i) groups += follows(i) ? 0 : 1;
+  const std::size_t most = groups >= children ? jobs.size() : (jobs.size() + children - 1) / children;
+  std::vector<Lane> lanes;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (!follows(i) || lanes.back().jobs.size() >= most) lanes.emplace_back();
+    lanes.back().jobs.push_back(jobs[i]);
+  }
+  return lanes;
 }
 
 }  // namespace
@@ -242,22 +295,31 @@ Result<std::vector<PathResult>> verify(std::span<const Engine* const> engines, s
     }
   }
   while (!waiting.empty()) {
+    const std::vector<Lane> lanes = lanes_of(waiting, std::size_t(children));
     std::vector<Work> works;
-    works.reserve(waiting.size());
-    for (const Job* job : waiting) works.push_back(job->work(options, threads));
-    IsolateOptions isolation{.children = children, .deadline = options.timeout, .ended = {}};
+    works.reserve(lanes.size());
+    std::size_t longest = 1;
+    for (const Lane& lane : lanes) {
+      works.push_back(lane.work(options, threads));
+      longest = std::max(longest, lane.jobs.size());
+    }
+    IsolateOptions isolation{.children = children, .deadline = options.timeout * double(longest), .ended = {}};
     if (options.progress)
-      isolation.ended = [&](std::size_t ended) { options.progress(done + ended, done + waiting.size()); };
+      isolation.ended = [&](std::size_t ended) {
+        options.progress(done + ended * waiting.size() / lanes.size(), done + waiting.size());
+      };
     Result<void> taken;  // the first failure; what runs then still ends
+    std::vector<Job*> again;
     isolation.came = [&](std::size_t i, const Outcome& outcome) {
-      Job& job = *waiting[i];
-      if (taken) taken = job.take(outcome);
-      if (taken && job.remaining.empty() && units.keep) taken = units.keep(job.unit(), job.results);
+      if (taken) taken = lanes[i].take(outcome, again);
+      for (const Job* job : lanes[i].jobs)
+        if (taken && units.keep && std::find(again.begin(), again.end(), job) == again.end())
+          taken = units.keep(job->unit(), job->results);
     };
     isolate(works, isolation);
     ASSAY_CHECK(taken);
-    done += waiting.size();
-    std::erase_if(waiting, [](const Job* job) { return job->remaining.empty(); });
+    done += waiting.size() - again.size();
+    waiting = std::move(again);
   }
   std::vector<PathResult> results;
   for (Job& job : jobs) std::move(job.results.begin(), job.results.end(), std::back_inserter(results));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include <fnmatch.h>
+
 #include <fmt/format.h>
 
 #include "harness/drive/draft.h"
@@ -16,15 +18,17 @@ namespace {
 /// What ids are chosen from: always offered.
 bool is_logits(TapId id) { return id.tap == Tap::logits || id.tap == Tap::assistant_logits; }
 
-bool offers(const Engine& engine, TapId id) {
+bool offers(const Engine& engine, LogitRows logits, TapId id) {
   const std::string name = id.name();
-  return is_logits(id) || std::any_of(engine.can.taps.begin(), engine.can.taps.end(),
-                                      [&](const std::string& pattern) { return tap_matches(pattern, name); });
+  if (is_logits(id)) return logits != LogitRows::none;
+  return std::any_of(engine.can.taps.begin(), engine.can.taps.end(),
+                     [&](const std::string& pattern) { return tap_matches(pattern, name); });
 }
 
 /// What a Failure of an engine on a golden's inputs says about the engine.
 Verdict verdict_of(const Failure& failure) {
   if (failure.kind == Failure::unsupported) return Verdict::unsupported;
+  if (failure.kind == Failure::internal && failure.expected == kInTime) return Verdict::timeout;
   if (failure.kind != Failure::bad_output) return Verdict::crash;  // it refused what is right, or broke down politely
   return failure.expected == kFiniteLogits ? Verdict::fail_nan : Verdict::fail_shape;
 }
@@ -35,6 +39,29 @@ std::string lacks(const Capabilities& can, Path path) {
   if (path.kind == Path::batched && !can.batch) return "the engine takes no batches";
   return "";
 }
+
+/// What the engine declares about the variant. Nothing declared about any: what it can of all.
+Result<VariantSupport> support_of(const Engine& engine, const CaseId& id) {
+  const Capabilities& can = engine.can;
+  if (can.variants.empty()) return VariantSupport{.variant = id.variant, .dtypes = {}, .logits = can.logits};
+  for (const VariantSupport& support : can.variants)
+    if (::fnmatch(support.variant.c_str(), id.variant.c_str(), 0) == 0) return support;
+  return fail({Failure::unsupported, id.engine, id.variant, "a variant that the engine declares", "none that matches"});
+}
+
+/// The dtype of a weight that an engine of these dtypes cannot be given, as it is or as F32; empty: there is none.
+std::string_view foreign_dtype(const Checkpoint& checkpoint, std::span<const std::string> dtypes) {
+  const auto takes = [&](std::string_view dtype) {
+    return std::find(dtypes.begin(), dtypes.end(), dtype) != dtypes.end();
+  };
+  if (dtypes.empty() || takes("F32")) return "";
+  for (const auto& [name, tensor] : checkpoint.tensors)
+    if (tensor.has_floats() && !name.ends_with(".layer_scalar") && !takes(name_of(tensor.dtype)))
+      return name_of(tensor.dtype);
+  return "";
+}
+
+constexpr std::string_view kIdsAlone = "ids alone were judged: nothing was numerically verified";
 
 class CaseVerifier {
  public:
@@ -66,6 +93,12 @@ class CaseVerifier {
   PathResult judge(Path path) {
     if (std::string lack = lacks(test_.engine.can, path); !lack.empty())
       return without_taps(test_.id, path.name(), Verdict::unsupported, std::move(lack));
+    const Result<VariantSupport> support = support_of(test_.engine, test_.id);
+    if (!support) return without_taps(test_.id, path.name(), Verdict::unsupported, support.error().message());
+    if (const std::string_view dtype = foreign_dtype(test_.checkpoint, support->dtypes); !dtype.empty())
+      return without_taps(test_.id, path.name(), Verdict::unsupported,
+                          fmt::format("the engine declares no {} weights of {}, nor F32", dtype, test_.id.variant));
+    logits_ = support->logits;
     auto session = test_.engine.open(test_.checkpoint);
     if (!session) return without_taps(test_.id, path.name(), verdict_of(session.error()), session.error().message());
     PathResult result = without_taps(test_.id, path.name(), Verdict::pass, "");
@@ -74,9 +107,16 @@ class CaseVerifier {
     std::copy_if(all.begin(), all.end(), std::back_inserter(logits), is_logits);
     if (all.size() > logits.size()) judge_taps(**session, path, all, "taps", result);
     if (!logits.empty()) judge_taps(**session, path, logits, "logits", result);
-    if (test_.golden.generated > 0 && (selected(path, kGeneratedIds) || selected(path, kGeneratedLogits)))
-      judge_generated(**session, path, result);
+    if (test_.golden.generated > 0 && (selected(path, kGeneratedIds) || selected(path, kGeneratedLogits))) {
+      if (logits_ != LogitRows::none)
+        judge_generated(**session, path, result);
+      else if (test_.engine.can.generate && selected(path, kGeneratedIds) && whole_prompt(path))
+        judge_own_ids(**session, result);
+    }
     conclude(result);
+    if (result.verdict == Verdict::pass && std::all_of(result.taps.begin(), result.taps.end(),
+                                                       [](const TapResult& tap) { return tap.tap == kGeneratedIds; }))
+      result.note = kIdsAlone;
     return result;
   }
 
@@ -106,14 +146,15 @@ class CaseVerifier {
   std::vector<TapId> wanted(Path path) const {
     std::vector<TapId> ids;
     for (const GoldenTap& tap : test_.golden.taps)
-      if (offers(test_.engine, tap.id) && selected(path, tap.id.name())) ids.push_back(tap.id);
+      if (offers(test_.engine, logits_, tap.id) && selected(path, tap.id.name())) ids.push_back(tap.id);
     return ids;
   }
 
   void judge_taps(Session& session, Path path, const std::vector<TapId>& ids, const char* mode, PathResult& result) {
     std::vector<TapId> known;  // a golden's tap that the plan lacks is the judge's to report, not the engine's to offer
     std::copy_if(ids.begin(), ids.end(), std::back_inserter(known), [&](TapId id) { return exists(view_.plan, id); });
-    const Result<Driven> driven = driven_by(session, {.path = path, .generate = 0, .taps = known});
+    const Result<Driven> driven =
+        driven_by(session, {.path = path, .generate = 0, .taps = known, .last_logits = logits_ == LogitRows::last});
     if (!driven) {
       result.taps.push_back(of_failure(driven.error(), mode));
       return;
@@ -122,7 +163,10 @@ class CaseVerifier {
       const GoldenTap& golden = test_.golden.taps[i];
       if (std::find(ids.begin(), ids.end(), golden.id) == ids.end()) continue;
       const std::vector<float>* values = driven->find(golden.id);
-      TapResult judged = judge_tap(view_, golden, values == nullptr ? std::span<const float>() : *values);
+      const bool some_rows = golden.id.tap == Tap::logits && logits_ == LogitRows::last;
+      const std::optional<GoldenTap> shown = some_rows ? rows_among(golden, driven->logit_rows) : golden;
+      if (!shown) continue;  // the golden keeps none of the rows that the engine shows
+      TapResult judged = judge_tap(view_, *shown, values == nullptr ? std::span<const float>() : *values);
       judged.mode = mode;
       if (const std::string& why = vacuity(i); judged.verdict == Verdict::pass && !why.empty()) {
         judged.verdict = Verdict::fail_numeric;
@@ -145,6 +189,44 @@ class CaseVerifier {
       add(kGeneratedLogits,
           [&] { return judge_generated_logits(view_, test_.golden, driven->generated, driven->generated_logits); });
     add(kGeneratedIds, [&] { return judge_ids(view_, test_.golden, driven->generated); });
+  }
+
+  /// Paths on which an engine that generates by itself can be given a prompt.
+  static bool whole_prompt(Path path) { return path.kind == Path::prefill || path.kind == Path::batched; }
+
+  /// The ids of an engine that shows no logits: it chooses them itself.
+  void judge_own_ids(Session& session, PathResult& result) {
+    const CaseInputs& inputs = test_.inputs;
+    const std::vector<std::int64_t> shape{inputs.batch, inputs.tokens};
+    std::vector<NamedTensor> more = inputs.more;
+    if (!inputs.positions.empty()) more.push_back({"position_ids", Tensor::own(shape, inputs.positions)});
+    if (!inputs.types.empty()) more.push_back({"mm_token_type_ids", Tensor::own(shape, inputs.types)});
+    Forward call{.ids = {inputs.ids.data(), inputs.batch, inputs.tokens}, .mask = {}, .more = more};
+    if (!inputs.mask.empty()) call.mask = {inputs.mask.data(), inputs.batch, inputs.tokens};
+    const auto ids = session.generate(call, test_.golden.generated);
+    TapResult judged = ids ? judge_ids(view_, test_.golden, *ids) : of_failure(ids.error(), "ids");
+    judged.tap = kGeneratedIds;
+    judged.mode = "ids";
+    result.taps.push_back(std::move(judged));
+  }
+
+  /// The golden's tap at those of its rows that are among `rows`, ascending; none where there is none.
+  std::optional<GoldenTap> rows_among(const GoldenTap& golden, std::span<const std::int64_t> rows) const {
+    const std::size_t cols = std::size_t(columns(view_.plan, golden.id));
+    GoldenTap out = golden;
+    out.rows.clear();
+    out.values.clear();
+    for (std::size_t i = 0; (i + 1) * cols <= golden.values.size(); ++i) {
+      const std::int64_t row = golden.rows.empty() ? std::int64_t(i) : golden.rows[i];
+      const bool real =
+          view_.mask.empty() || (std::size_t(row) < view_.mask.size() && view_.mask[std::size_t(row)] != 0);
+      if (!real || std::find(rows.begin(), rows.end(), row) == rows.end()) continue;
+      out.rows.push_back(row);
+      const auto from = golden.values.begin() + std::ptrdiff_t(i * cols);
+      out.values.insert(out.values.end(), from, from + std::ptrdiff_t(cols));
+    }
+    if (out.rows.empty()) return std::nullopt;
+    return out;
   }
 
   static TapResult of_failure(const Failure& failure, const char* mode) {
@@ -179,6 +261,7 @@ class CaseVerifier {
   const CaseUnderTest& test_;
   const Selection& selection_;
   CaseView view_;
+  LogitRows logits_ = LogitRows::all;
   std::vector<std::optional<std::string>> vacuous_;
 };
 
@@ -209,7 +292,8 @@ PathResult without_taps(const CaseId& id, std::string_view path, Verdict verdict
 
 std::string rerun_command(const CaseId& id, std::string_view path) {
   const std::string model = id.model.empty() ? "" : " --model " + id.model;
-  return fmt::format("./assay verify --engine {} --golden {}{} --filter '/{}/' --path {}", id.engine, id.golden, model,
+  const std::string engine = id.spelt.empty() ? "--engine " + id.engine : id.spelt;
+  return fmt::format("./assay verify {} --golden {}{} --filter '/{}/' --path {}", engine, id.golden, model,
                      id.case_name, path);
 }
 

@@ -20,6 +20,7 @@ namespace assay {
 struct CaseId {
   std::string engine, golden, variant, case_name;
   std::string model = {};  ///< as Selection has it
+  std::string spelt = {};  ///< as Engine has it
 };
 
 struct CaseUnderTest {
