@@ -42,6 +42,7 @@ int run(int argc, char** argv) {
   add_faults(app, exit);
   add_bench(app, exit);
   add_doctor(app, exit);
+  add_host(app, exit);
   add_kernel(app, exit);
   add_kv(app, exit);
   add_merge(app, exit);

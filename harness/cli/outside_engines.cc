@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -44,6 +45,12 @@ void OutsideEngines::add_to(CLI::App* verb, bool several) {
                            std::string(several ? " (again for more)" : ""))
           ->allow_extra_args(false);
   if (!several) command->expected(1);
+  CLI::Option* library =
+      verb->add_option("--engine-lib", libraries,
+                       "An engine that is a shared library of yours: it exports what engine/assay_engine.h asks for" +
+                           std::string(several ? " (again for more)" : ""))
+          ->allow_extra_args(false);
+  if (!several) library->expected(1)->excludes(command);
   verb->add_option("--engine-timeout", timeout, "Seconds that it may take for one answer; 300")
       ->check(CLI::Range(0.001, 86400.0));
   verb->add_option("--engine-memory", memory_mib, "MiB of memory that it may use; 0: nine tenths of the machine's")
@@ -68,14 +75,24 @@ Result<std::vector<Engine>> OutsideEngines::make(bool keep, double default_timeo
   for (const Engine& engine : built_in_engines()) taken.push_back(engine.can.name);
   taken.emplace_back("front-end");
   std::vector<Engine> engines;
-  for (const std::string& command : commands) {
+  const auto add = [&](const std::string& command, const std::string& flag, const std::string& named) -> Result<void> {
     ASSAY_TRY(engine, external_engine(command, options));
-    if (std::find(taken.begin(), taken.end(), engine.can.name.substr(0, engine.can.name.find('+'))) != taken.end())
-      return fail({Failure::bad_input, "--engine-cmd", command,
-                   "a name of its own from hello, that no other engine has", engine.can.name});
+    const std::string name = engine.can.name.substr(0, engine.can.name.find('+'));
+    if (std::find(taken.begin(), taken.end(), name) != taken.end() ||
+        std::find(taken.begin(), taken.end(), engine.can.name) != taken.end())
+      return fail({Failure::bad_input, flag, named, "a name of its own from hello, that no other engine has", name});
     taken.push_back(engine.can.name);
-    engine.spelt = "--engine-cmd " + shell_word(command) + limits_of(*this);
+    engine.spelt = flag + " " + shell_word(named) + limits_of(*this);
     engines.push_back(std::move(engine));
+    return {};
+  };
+  for (const std::string& command : commands) ASSAY_CHECK(add(command, "--engine-cmd", command));
+  for (const std::string& file : libraries) {
+    // Foreign code runs in a process of its own: this program again, as the library's other end of the protocol.
+    std::error_code error;
+    const std::string self = std::filesystem::read_symlink("/proc/self/exe", error).string();
+    ASSAY_CHECK(
+        add(shell_word(self) + " host " + shell_word(std::filesystem::absolute(file).string()), "--engine-lib", file));
   }
   return engines;
 }
@@ -85,7 +102,7 @@ void EngineChoice::add_to(CLI::App* verb, std::string otherwise, std::string_vie
   CLI::Option* named = verb->add_option("--engine", engine, "Which engine")->capture_default_str();
   flags.add_to(verb, but);
   outside.add_to(verb, false);
-  verb->get_option("--engine-cmd")->excludes(named);
+  for (const char* other : {"--engine-cmd", "--engine-lib"}) verb->get_option(other)->excludes(named);
 }
 
 Result<Engine> EngineChoice::make() const {
@@ -97,9 +114,14 @@ Result<Engine> EngineChoice::make() const {
   return std::move(engines.front());
 }
 
+std::string EngineChoice::name() const {
+  if (!outside.commands.empty()) return outside.commands.front();
+  return outside.libraries.empty() ? flags.spell(engine) : outside.libraries.front();
+}
+
 std::string EngineChoice::spelt() const {
-  if (!outside.any()) return "--engine " + shell_word(flags.spell(engine));
-  return "--engine-cmd " + shell_word(outside.commands.front()) + limits_of(outside);
+  const char* flag = !outside.any() ? "--engine " : outside.commands.empty() ? "--engine-lib " : "--engine-cmd ";
+  return flag + shell_word(name()) + (outside.any() ? limits_of(outside) : "");
 }
 
 }  // namespace assay

@@ -19,14 +19,14 @@ class App;
 namespace assay {
 
 struct OutsideEngines {
-  std::vector<std::string> commands;
+  std::vector<std::string> commands, libraries;
   std::optional<double> timeout;  ///< seconds for each answer
   double memory_mib = 0;          ///< 0: nine tenths of the machine's
   double output_mib = 4096;
 
   /// @param several  whether the verb takes more than one
   void add_to(CLI::App* verb, bool several);
-  bool any() const { return !commands.empty(); }
+  bool any() const { return !commands.empty() || !libraries.empty(); }
   /// Starts each and asks its name. Errors: those of external_engine; bad_input (a name that another engine has).
   /// @param keep     whether the first session may go on with the process that was asked
   /// @param timeout  where none is given
@@ -44,8 +44,8 @@ struct EngineChoice {
   void add_to(CLI::App* verb, std::string otherwise, std::string_view but = {});
   /// Errors: those of make_engine and of OutsideEngines::make.
   Result<Engine> make() const;
-  /// The built-in engine with its settings; the command of another.
-  std::string name() const { return outside.any() ? outside.commands.front() : flags.spell(engine); }
+  /// The built-in engine with its settings; the command or the file of another.
+  std::string name() const;
   /// How a command that repeats this one names it: `--engine cpu`, `--engine-cmd 'python port.py'`.
   std::string spelt() const;
 };

@@ -19,6 +19,7 @@ void add_bench(CLI::App& app, int& exit);
 void add_doctor(CLI::App& app, int& exit);
 void add_dump(CLI::App& app, int& exit);
 void add_faults(CLI::App& app, int& exit);
+void add_host(CLI::App& app, int& exit);
 void add_kernel(CLI::App& app, int& exit);
 void add_kv(CLI::App& app, int& exit);
 void add_merge(CLI::App& app, int& exit);

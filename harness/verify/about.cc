@@ -17,8 +17,9 @@ std::string text_of(const Engine& engine) {
   const Capabilities& can = engine.can;
   std::string taps;
   for (const std::string& tap : can.taps) taps += tap + "\n";
-  return fmt::format("{} {} {}{}{}{} {:.8}", can.name, can.version, can.arithmetic, can.cache ? " cache" : "",
-                     can.batch ? " batch" : "", can.step ? " step" : "", digest(taps));
+  return fmt::format("{} {} {}{}{}{} {:.8}{}{}", can.name, can.version, can.arithmetic, can.cache ? " cache" : "",
+                     can.batch ? " batch" : "", can.step ? " step" : "", digest(taps), engine.spelt.empty() ? "" : " ",
+                     engine.spelt);
 }
 
 }  // namespace
