@@ -126,9 +126,9 @@ TEST_F(Examples, DumpAndBenchTakeThemToo) {
 }
 
 TEST_F(Examples, WhatIsNoEngineIsTold) {
-  const Ran ended = assay("verify --engine-cmd 'exit 7'");
+  const Ran ended = assay("verify --engine-cmd 'true; exit 7'");
   EXPECT_EQ(ended.code, 2);
-  EXPECT_THAT(ended.err, AllOf(HasSubstr("exit 7: hello"), HasSubstr("exit status 7")));
+  EXPECT_THAT(ended.err, AllOf(HasSubstr("true; exit 7: hello"), HasSubstr("exit status 7")));
   EXPECT_THAT(assay("verify --engine-cmd no-such-program").err, HasSubstr("not found"));
   EXPECT_THAT(assay("verify --engine-lib /no/such.so").err, HasSubstr("a shared library"));
   EXPECT_EQ(assay("dump --engine cpu --engine-cmd cat --model x --inputs y --out z").code, 2);
