@@ -49,4 +49,15 @@ inline Tolerance attention_fp32(int keys, double squares, double magnitude) {
   return {.atol = 8 * (std::sqrt(squares) + 0x1p-24 * (std::sqrt(double(keys)) + 1) * magnitude)};
 }
 
+/// What rounding each key's weight to bf16 moves such a mean by: 2^-8 of what that key adds to it at most (8
+/// significant bits), whatever the weights were scaled by. All one way that is 2^-8 of the sum of magnitudes; but
+/// roundings are independent, and eight times their root of squares has probability below 2 exp(-32) (Hoeffding): the
+/// smaller of the two. Comes on top of attention_fp32, whose sums take products of bfloat16 as exact. Its tests: a mean
+/// that lost its heaviest key exceeds it, and so does one of many keys whose weights were cut off instead of rounded.
+/// @param magnitude  sum over the keys of weight * |value|
+/// @param squares    sum over the keys of (weight * value)^2
+inline Tolerance weights_bf16(int keys, double magnitude, double squares) {
+  return {.atol = 0x1p-8 * std::fmin(magnitude, 8 * std::sqrt(squares)) + 2 * keys * 0x1p-126};
+}
+
 }  // namespace assay::kernels

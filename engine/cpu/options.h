@@ -11,7 +11,8 @@ namespace assay::cpu {
 
 struct Options {
   /// What activations are rounded to for matrices whose format has kernels for that: bf16 for bf16 weights, int8 for
-  /// packed ones. All others, and the router, whose choice a rounding could tip, multiply in fp32.
+  /// packed ones. All others, and the router, whose choice a rounding could tip, multiply in fp32; so does attention, but
+  /// for the vision tower's, which is rounded in bf16.
   kernels::Acts acts = kernels::Acts::fp32;
   /// q8_0 or q4_0: the text decoder's weights are packed to this as they are opened (model/quantise.h); none: as
   /// stored.

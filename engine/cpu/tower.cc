@@ -10,11 +10,13 @@ Result<TowerKernels> TowerKernels::make() {
   namespace spec = kernels::spec;
   TowerKernels table;
   std::string missing;
-  const auto take = [&]<class Spec>(Spec*, typename Spec::Fn*& fn, std::string_view name) {
-    fn = kernels::best<Spec>(kernels::Format::fp32, kernels::Acts::fp32);
+  using kernels::Acts;
+  using kernels::Format;
+  const auto take = [&]<class Spec>(Spec*, typename Spec::Fn*& fn, std::string_view name, Format format, Acts acts) {
+    fn = kernels::best<Spec>(format, acts);
     if (fn == nullptr) missing = name;
   };
-#define ASSAY_TAKE(op) take(static_cast<spec::op*>(nullptr), table.op, #op)
+#define ASSAY_TAKE(op) take(static_cast<spec::op*>(nullptr), table.op, #op, Format::fp32, Acts::fp32)
   ASSAY_TAKE(activate);
   ASSAY_TAKE(add);
   ASSAY_TAKE(attention);
@@ -31,6 +33,8 @@ Result<TowerKernels> TowerKernels::make() {
   ASSAY_TAKE(rope);
   ASSAY_TAKE(standardize);
 #undef ASSAY_TAKE
+  take(static_cast<spec::attention*>(nullptr), table.attention_bf16, "attention", Format::bf16, Acts::bf16);
+  take(static_cast<spec::narrow*>(nullptr), table.to_bf16, "narrow", Format::fp32, Acts::bf16);
   if (!missing.empty())
     return fail({Failure::unsupported, "cpu", "kernels", "one for op " + missing, "none that this machine can run"});
   return table;

@@ -16,6 +16,7 @@
 #include "kernels/spec/gated.h"
 #include "kernels/spec/gather.h"
 #include "kernels/spec/layer_norm.h"
+#include "kernels/spec/narrow.h"
 #include "kernels/spec/norm_add.h"
 #include "kernels/spec/patch_positions.h"
 #include "kernels/spec/pool.h"
@@ -31,11 +32,13 @@ struct TowerKernels {
   kernels::spec::activate::Fn* activate = nullptr;
   kernels::spec::add::Fn* add = nullptr;
   kernels::spec::attention::Fn* attention = nullptr;
+  kernels::spec::attention::Fn* attention_bf16 = nullptr;  ///< over K/V in bf16, products of bf16
   kernels::spec::clamp::Fn* clamp = nullptr;
   kernels::spec::conv2d::Fn* conv2d = nullptr;
   kernels::spec::depthwise_conv::Fn* depthwise_conv = nullptr;
   kernels::spec::gated::Fn* gated = nullptr;
   kernels::spec::layer_norm::Fn* layer_norm = nullptr;
+  kernels::spec::narrow::Fn* to_bf16 = nullptr;
   kernels::spec::norm_add::Fn* norm_add = nullptr;
   kernels::spec::patch_positions::Fn* patch_positions = nullptr;
   kernels::spec::pool::Fn* pool = nullptr;

@@ -68,6 +68,7 @@ struct Vision::Buffers {
   float *pixels, *x, *normed, *out, *by_x, *by_y, *q, *k, *v, *ctx, *gate, *up, *cosines, *sines;
   std::int64_t *ids_x, *ids_y, *own_ids;
   std::int32_t *from, *to;
+  std::byte *k_bf16, *v_bf16;  ///< nullptr where attention multiplies in fp32
   Operands operands;
 
   static Buffers carve(Carver& carver, std::size_t rows, const VisionPlan& plan, kernels::Acts acts) {
@@ -92,6 +93,8 @@ struct Vision::Buffers {
     for (std::int64_t** each : {&b.ids_x, &b.ids_y}) *each = carver.take<std::int64_t>(rows);
     b.own_ids = carver.take<std::int64_t>(2 * rows);
     for (std::int32_t** each : {&b.from, &b.to}) *each = carver.take<std::int32_t>(rows);
+    if (acts == kernels::Acts::bf16)
+      for (std::byte** each : {&b.k_bf16, &b.v_bf16}) *each = carver.take<std::byte>(rows * kv * 2);
     b.operands = Operands::carve(carver, rows, std::max({hidden, values, q, ffn}), acts, clipped);
     return b;
   }
@@ -214,13 +217,18 @@ void Vision::run_layer(const Team& team, Work& work, std::size_t index) const {
   work.tap(team, {Tap::vision_attn_v, at}, b.v, plan.kv_width());
   turn(b.q, plan.heads);
   turn(b.k, plan.kv_heads);
+  const bool in_bf16 = b.k_bf16 != nullptr;
+  if (in_bf16 && mine.first < mine.last) {
+    kernels_.to_bf16(b.k, plan.kv_width(), {b.k_bf16, nullptr, nullptr}, mine.first, mine.last);
+    kernels_.to_bf16(b.v, plan.kv_width(), {b.v_bf16, nullptr, nullptr}, mine.first, mine.last);
+  }
   team.sync();
   team.lap("norm + rope");
   work.tap(team, {Tap::vision_attn_q_rope, at}, b.q, plan.q_width());
   work.tap(team, {Tap::vision_attn_k_rope, at}, b.k, plan.kv_width());
   const kernels::Attention attention{.q = b.q,
-                                     .k = reinterpret_cast<const std::byte*>(b.k),
-                                     .v = reinterpret_cast<const std::byte*>(b.v),
+                                     .k = in_bf16 ? b.k_bf16 : reinterpret_cast<const std::byte*>(b.k),
+                                     .v = in_bf16 ? b.v_bf16 : reinterpret_cast<const std::byte*>(b.v),
                                      .from = b.from,
                                      .to = b.to,
                                      .mask = nullptr,
@@ -235,11 +243,12 @@ void Vision::run_layer(const Team& team, Work& work, std::size_t index) const {
                                      .mask_stride = 0,
                                      .chunk = 0,
                                      .scale = 1};
-  if (rows > 0)
-    team.take_turns(attention_units(attention), [&](int unit) { kernels_.attention(attention, unit, unit + 1); });
+  auto* const attend = in_bf16 ? kernels_.attention_bf16 : kernels_.attention;
+  if (rows > 0) team.take_turns(attention_units(attention), [&](int unit) { attend(attention, unit, unit + 1); });
   team.sync();
-  team.lap("attention", {.bytes = 2.0 * rows * plan.kv_width() * double(sizeof(float)),
-                         .flops = 4.0 * rows * rows * plan.q_width()});
+  team.lap("attention", {.bytes = 2.0 * rows * plan.kv_width() * (in_bf16 ? 2 : 4),
+                         .flops = 4.0 * rows * rows * plan.q_width(),
+                         .acts = in_bf16 ? kernels::Acts::bf16 : kernels::Acts::fp32});
   work.tap(team, {Tap::vision_attn_ctx, at}, b.ctx, plan.q_width());
   linear(team, "attn.out", work, b.ctx, rows, plan.q_width(), w.o_proj, b.out);
   work.tap(team, {Tap::vision_attn_out, at}, b.out, hidden);

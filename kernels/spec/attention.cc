@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/widen.h"
 #include "kernels/formats.h"
 #include "kernels/spec/random.h"
 #include "kernels/spec/value_trial.h"
@@ -67,7 +68,8 @@ enum Dim { kTokens, kHeads, kKvHeads, kHeadDim, kKeys, kWindow, kChunk, kRing, k
 enum Holes { kMask = 1, kBlocks = 2, kAll = 4 };
 
 struct Operands {
-  std::vector<float> q, k, v;  ///< k and v as the cache's format holds them, by position
+  Acts acts{};
+  std::vector<float> q, k, v;  ///< q as the mode has it; k and v as the cache's format holds them, by position
   std::vector<std::int32_t> from, to;
   std::vector<std::uint8_t> mask;
   std::shared_ptr<Guarded> q_at, k_at, v_at, from_at, to_at, mask_at;
@@ -94,8 +96,9 @@ std::shared_ptr<Guarded> cache_of(Format format, std::vector<float>& by_position
   return made;
 }
 
-std::shared_ptr<Operands> operands(Format format, const Shape& s, std::uint64_t seed) {
+std::shared_ptr<Operands> operands(Format format, Acts acts, const Shape& s, std::uint64_t seed) {
   auto o = std::make_shared<Operands>();
+  o->acts = acts;
   const int tokens = s[kTokens], heads = s[kHeads], kv_heads = s[kKvHeads], d = s[kHeadDim], keys = s[kKeys];
   const int window = s[kWindow], width = kv_heads * d, past = keys - tokens;
   for (int t = 0; t < tokens; ++t) {
@@ -129,6 +132,8 @@ std::shared_ptr<Operands> operands(Format format, const Shape& s, std::uint64_t 
   o->k_at = cache_of(format, o->k, width, first, keys, capacity);
   o->v_at = cache_of(format, o->v, width, first, keys, capacity);
   o->q_at = guarded(o->q);
+  if (acts == Acts::bf16)
+    for (float& q : o->q) q = widen_bf16(narrow_bf16(q));
   o->from_at = guarded(o->from);
   o->to_at = guarded(o->to);
   o->mask_at = guarded(o->mask);
@@ -199,21 +204,25 @@ Part part_of(const Operands& o, int t, int head, int begin, int end) {
     if (weight * std::fabs(v[0]) > std::fabs(heaviest)) heaviest = weight * v[0];
   }
   part.lost = heaviest;
-  std::vector<double> squares(d, 0);
+  std::vector<double> squares(d, 0), weighted(d, 0);
   for (std::size_t i = 0; i < seen.size(); ++i) {
     const float* v = o.v.data() + std::size_t(seen[i]) * width + lane;
     for (std::size_t c = 0; c < d; ++c) {
-      const double moved =
-          scores[i] / part.sum * (std::fabs(v[c] - part.exact[c]) + 0x1p-10 * std::fabs(v[c])) * errors[i];
+      const double weight = scores[i] / part.sum;
+      const double moved = weight * (std::fabs(v[c] - part.exact[c]) + 0x1p-10 * std::fabs(v[c])) * errors[i];
       squares[c] += moved * moved;
+      weighted[c] += weight * weight * v[c] * v[c];
     }
   }
-  for (std::size_t c = 0; c < d; ++c) part.atol[c] += attention_fp32(int(seen.size()), squares[c], magnitude[c]).atol;
+  for (std::size_t c = 0; c < d; ++c) {
+    part.atol[c] += attention_fp32(int(seen.size()), squares[c], magnitude[c]).atol;
+    if (o.acts == Acts::bf16) part.atol[c] += weights_bf16(int(seen.size()), magnitude[c], weighted[c]).atol;
+  }
   return part;
 }
 
-std::unique_ptr<Trial> trial(Format format, Acts, const Shape& s, std::uint64_t seed) {
-  const auto o = operands(format, s, seed);
+std::unique_ptr<Trial> trial(Format format, Acts acts, const Shape& s, std::uint64_t seed) {
+  const auto o = operands(format, acts, s, seed);
   const Attention& whole = o->a;
   const int chunks = attention_chunks(whole), units = attention_units(whole),
             each = whole.head_dim + (chunks == 1 ? 0 : 2);
@@ -326,7 +335,8 @@ const OpInfo& info_of(spec::attention) {
           },
       .trial = trial,
       .invalid = [](Format format, Acts acts, const Shape& s) -> std::string {
-        if (acts != Acts::fp32) return "activations are fp32";
+        if (acts == Acts::int8) return "activations are fp32 or bf16";
+        if (acts == Acts::bf16 && format != Format::bf16) return "K/V is bf16 where activations are";
         if (format != Format::fp32 && format != Format::bf16 && format != Format::q8_0)
           return "K/V is fp32, bf16 or q8_0";
         for (const Dim dim : {kTokens, kHeads, kKvHeads, kHeadDim, kKeys})

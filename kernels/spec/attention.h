@@ -19,8 +19,13 @@
 // token sees nothing of. head_dim 1 to 512; heads a multiple of kv_heads.
 // Reads nothing outside its operands, and of K/V only rows of positions from the first to the last that the unit's
 // tokens see; those between that none sees are finite. Arithmetic: fp32 sums, exp to 2
-// ULP. Bytes: q, y, and K/V of the positions that are seen once. FLOPs: 4 head_dim for each pair of query head and
-// position. Source: Gemma4TextAttention, Gemma4VisionAttention, eager_attention_forward (transformers 5.22.2).
+// ULP. Mode bf16 (K/V in bf16): q is rounded to bf16 before it multiplies, nearest even, and so are the weights
+// exp(s - the largest s so far) before they multiply v; the sum that they are divided by is of those not rounded.
+// Scores, softmax and sums stay in fp32: what transformers' bf16 sdpa loses on the way, and no more. Instructions for
+// bfloat16 may take what is below 2^-126 for 0.
+// Bytes: q, y, and K/V of the positions that are seen once. FLOPs: 4 head_dim for each pair of query head and
+// position. Source: Gemma4TextAttention, Gemma4VisionAttention, eager_attention_forward (transformers 5.22.2); of mode
+// bf16 torch's cpu_flash_attention.
 #pragma once
 
 #include <cstddef>

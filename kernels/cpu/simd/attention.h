@@ -1,10 +1,10 @@
 // Attention on registers of any width (lanes.h): flash attention's blocks of keys, with a running maximum, so that no
-// row of scores is ever whole. Two ways to a block's scores:
-//   many query rows (prefill)  K is turned round once for all of them: a register holds a column of kWidth keys, no
-//   sums
-//                              across lanes are left; V is widened once.
-//   few (decode)               K and V are read once and straight from the cache, registers along the head's lanes; V's
-//                              rows are asked for while K's are worked on.
+// row of scores is ever whole. Ways to a block's scores and to its values:
+//   Many  (prefill)  query rows: K is turned round once for all of them: a register holds a column of kWidth keys, no
+//                    sums across lanes are left; V is widened once.
+//   Few   (decode)   K and V are read once and straight from the cache, registers along the head's lanes; V's rows are
+//                    asked for while K's are worked on.
+// Not here: Many with products of bfloat16 (attention_bf16.h).
 #pragma once
 
 #include <type_traits>
@@ -67,6 +67,7 @@ struct Work {
   alignas(64) float sum[kAttentionRows * kWidth];          ///< of weights so far, and
   alignas(64) float total[kAttentionRows * kWidth];        ///< of a block, in lanes
   alignas(64) float largest[kAttentionRows], down[kAttentionRows];
+  alignas(64) float rounded[kAttentionRows * kAttentionMaxDim];  ///< q as bfloat16 has it, where it is so multiplied
   const float* q[kAttentionRows];
   int token[kAttentionRows];
   const std::byte *k_rows[kKeys], *v_rows[kKeys];
@@ -202,7 +203,8 @@ template <class Kv>
 
 /// A row's scores to weights: what it does not see gets none. Leaves what the sums so far are to be scaled by as the
 /// exponent that it is the exponential of: scale_down() works them out for all rows at once.
-inline void weigh(const Attention& a, Work& w, int row, int begin, int keys) {
+template <class Way>
+void weigh(const Attention& a, Work& w, int row, int begin, int keys) {
   constexpr int kRegisters = kKeys / kWidth;
   float* scores = w.scores + row * kKeys;
   const int t = w.token[row];
@@ -231,7 +233,7 @@ inline void weigh(const Attention& a, Work& w, int row, int begin, int keys) {
 #pragma GCC unroll 8
   for (int i = 0; i < kRegisters; ++i) {
     const Lanes weights = exponential(subtract(s[i], top));
-    store(scores + i * kWidth, weights);
+    Way::keep_weights(scores, i, weights);
     total = add(total, weights);
   }
   store(w.total + row * kWidth, total);
@@ -245,8 +247,58 @@ inline void scale_down(Work& w, int rows) {
   }
 }
 
+/// @tparam kRounds  q and the weights are rounded to bfloat16 before they multiply
+template <bool kRounds>
+struct Rounding {
+  static void take_queries(Work& w, int rows, int d) {
+    if constexpr (kRounds)
+      for (int r = 0; r < rows; ++r) {
+        float* to = w.rounded + r * kAttentionMaxDim;
+        each_register(d,
+                      [&](int i, int count) { store_some(to + i, rounded_bf16(load_some(w.q[r] + i, count)), count); });
+        w.q[r] = to;
+      }
+  }
+  static void keep_weights(float* of_row, int i, Lanes weights) {
+    store(of_row + i * kWidth, kRounds ? rounded_bf16(weights) : weights);
+  }
+};
+
+template <class Kv, bool kRounds>
+struct Many : Rounding<kRounds> {
+  static void scores(Work& w, int rows, int d) {
+    turn_round<Kv>(w, d);
+#if defined(__AVX512F__)
+    in_tiles<8>(rows, [&]<int R>(int row) { many_scores<R, 3>(w, row, 0, d); });
+#else
+    for (int key = 0; key < kKeys; key += 3 * kWidth)
+      in_tiles<4>(rows, [&]<int R>(int row) { many_scores<R, 3>(w, row, key, d); });
+#endif
+  }
+  static void values(Work& w, int rows, int d, int padded, int keys) {
+    widen_values<Kv>(w, d, padded, keys);
+    in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) {
+      int i = 0;
+      add_values_of_rows<KvFp32, R, (kPairs / R < 8 ? kPairs / R : 8)>(w, row, i, padded, keys);
+    });
+  }
+};
+
+template <class Kv, bool kRounds>
+struct Few : Rounding<kRounds> {
+  static void scores(Work& w, int rows, int d) {
+    in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) { few_scores<Kv, R>(w, row, d); });
+  }
+  static void values(Work& w, int rows, int /*d*/, int padded, int keys) {
+    in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) {
+      int i = 0;
+      add_values_of_rows<Kv, R, (kPairs / R < 8 ? kPairs / R : 8)>(w, row, i, padded, keys);
+    });
+  }
+};
+
 /// Query rows [first, first + rows) of a unit.
-template <class Kv>
+template <class Kv, class Way>
 [[gnu::noinline]] void attend(const Attention& a, const AttentionUnit& u, int chunks, Work& w, int first, int rows) {
   const int group = a.heads / a.kv_heads, d = a.head_dim, padded = (d + kWidth - 1) / kWidth * kWidth;
   const size_t bytes = Kv::bytes(a.kv_heads * d), lane = Kv::bytes(u.kv_head * d);
@@ -259,7 +311,7 @@ template <class Kv>
   }
   for (int i = 0; i < rows * padded; i += kWidth) store(w.y + i, zero());
 
-  const bool many = rows >= kManyRows || d != padded;
+  Way::take_queries(w, rows, d);
   int slot = u.begin < u.end ? u.begin % a.capacity : 0;
   for (int begin = u.begin; begin < u.end; begin += kKeys) {
     const int keys = u.end - begin < kKeys ? u.end - begin : kKeys;
@@ -268,31 +320,10 @@ template <class Kv>
       w.v_rows[key] = a.v + size_t(slot) * bytes + lane;
       if (key + 1 < keys || keys == kKeys) slot = slot + 1 == a.capacity ? 0 : slot + 1;
     }
-    if (many) {
-      turn_round<Kv>(w, d);
-#if defined(__AVX512F__)
-      in_tiles<8>(rows, [&]<int R>(int row) { many_scores<R, 3>(w, row, 0, d); });
-#else
-      for (int key = 0; key < kKeys; key += 3 * kWidth)
-        in_tiles<4>(rows, [&]<int R>(int row) { many_scores<R, 3>(w, row, key, d); });
-#endif
-    } else {
-      in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) { few_scores<Kv, R>(w, row, d); });
-    }
-    for (int r = 0; r < rows; ++r) weigh(a, w, r, begin, keys);
+    Way::scores(w, rows, d);
+    for (int r = 0; r < rows; ++r) weigh<Way>(a, w, r, begin, keys);
     scale_down(w, rows);
-    if (many) {
-      widen_values<Kv>(w, d, padded, keys);
-      in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) {
-        int i = 0;
-        add_values_of_rows<KvFp32, R, (kPairs / R < 8 ? kPairs / R : 8)>(w, row, i, padded, keys);
-      });
-    } else {
-      in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) {
-        int i = 0;
-        add_values_of_rows<Kv, R, (kPairs / R < 8 ? kPairs / R : 8)>(w, row, i, padded, keys);
-      });
-    }
+    Way::values(w, rows, d, padded, keys);
   }
 
   for (int r = 0; r < rows; ++r) {
@@ -308,17 +339,25 @@ template <class Kv>
   }
 }
 
-template <class Kv>
-void attention(const Attention& a, int first, int last) {
+template <class Kv, class ManyWay, class FewWay>
+void attention_in_ways(const Attention& a, int first, int last) {
   Work work;
   const int chunks = attention_chunks(a), group = a.heads / a.kv_heads;
   for (int index = first; index < last; ++index) {
     const AttentionUnit u = attention_unit(a, index);
     for (int row = 0; row < u.tokens * group; row += kAttentionRows) {
-      const int left = u.tokens * group - row;
-      attend<Kv>(a, u, chunks, work, row, left < kAttentionRows ? left : kAttentionRows);
+      const int left = u.tokens * group - row, rows = left < kAttentionRows ? left : kAttentionRows;
+      if (rows >= kManyRows || a.head_dim % kWidth != 0)
+        attend<Kv, ManyWay>(a, u, chunks, work, row, rows);
+      else
+        attend<Kv, FewWay>(a, u, chunks, work, row, rows);
     }
   }
+}
+
+template <class Kv, bool kRounds = false>
+[[maybe_unused]] void attention(const Attention& a, int first, int last) {
+  attention_in_ways<Kv, Many<Kv, kRounds>, Few<Kv, kRounds>>(a, first, last);
 }
 
 }  // namespace
