@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "golden/hdf5.h"
+#include "golden/noise.h"
 #include "golden/read.h"
 #include "golden/store_towers.h"
 
@@ -252,6 +253,8 @@ Result<Golden> Golden::open(const std::filesystem::path& file) {
   Golden golden;
   golden.file_ = file;
   ASSAY_READ(golden.info_, read_info(root));
+  golden.noise_ = noise_beside(file);
+  if (!golden.noise_.empty()) ASSAY_CHECK(check_noise(golden.noise_, file));
   return golden;
 }
 
@@ -260,7 +263,9 @@ Result<GoldenCase> Golden::load(std::string_view name) const {
     return fail({Failure::bad_input, file_.string(), "/cases", "a case called " + std::string(name), "none"});
   ASSAY_TRY(root, hdf5::Group::open(file_, kMaxBytes));
   ASSAY_TRY(group, root.group("cases/" + std::string(name)));
-  return read_case(group, name, info_);
+  ASSAY_TRY(found, read_case(group, name, info_));
+  if (!noise_.empty()) ASSAY_CHECK(add_noise(noise_, int(info_.layers.size()), found));
+  return found;
 }
 
 }  // namespace assay

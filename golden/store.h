@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -21,6 +22,12 @@
 
 namespace assay {
 
+/// How far transformers moves when it computes otherwise.
+struct Noise {
+  double most = 0;  ///< the largest change
+  double rms = 0;
+};
+
 /// A stored tap of one case.
 struct GoldenTap {
   TapId id;
@@ -31,6 +38,9 @@ struct GoldenTap {
   /// How far transformers moves from itself: in other orders of summation, the most of it over rtol * |value|, and in
   /// bf16, or with int8 activations (goldens of packed weights). NaN where that was not measured.
   double noise_fp32 = 0, noise_excess = 0, noise_bf16 = 0, noise_bf16_rms = 0, noise_int8 = 0, noise_int8_rms = 0;
+  /// Of noise.h5, by its names of arithmetics: fp16, bf16 (several runs), kv_bf16, kv_fp16, kv_q8_0. What was not
+  /// measured is not there.
+  std::vector<std::pair<std::string, Noise>> losses = {};
   double margin =
       0;  ///< of discrete choices: the smallest gap between what was chosen and what was not; may be infinite
   double margin_noise = 0;  ///< of a drafter's clusters: how much their scores move; of others their own tap says it
@@ -50,6 +60,9 @@ struct GoldenCase {
   /// Drafters: tokens a round; taps are [B, draft_steps, ...]. The inputs are the target's prompt, generated_ids what
   /// was drafted (path draft) or what speculative decoding gives (speculative), logits the target's.
   int draft_steps = 0;
+  /// Of noise.h5, where the model has experts: by arithmetic (int8 too) and layer, how far the router's
+  /// probabilities move; NaN in layers without experts and where it was not measured.
+  std::vector<std::pair<std::string, std::vector<double>>> router_noise = {};
 };
 
 /// What transformers resolved for one layer; the plan is tested against it.
@@ -128,10 +141,12 @@ Result<std::vector<std::string>> synthetic_goldens(std::span<const GoldenEntry> 
 /// Files of one golden, or of all, hashed against the manifest. Errors: bad_input (naming the first that differs).
 Result<void> check_manifest(const std::filesystem::path& data, std::string_view golden = {});
 
-/// A golden file. `open` reads what is small; `load` one case with its taps.
+/// A golden file, and noise.h5 beside it where there is one: what golden/generate/lossy.py has measured. `open` reads
+/// what is small; `load` one case with its taps.
 class Golden {
  public:
-  /// A file whose hash was checked. Errors: io; bad_input, naming the group, attribute or dataset.
+  /// A file whose hash was checked. Errors: io; bad_input, naming the group, attribute or dataset (noise.h5 of another
+  /// golden is one).
   static Result<Golden> open(const std::filesystem::path& file);
   const GoldenInfo& info() const { return info_; }
   Result<GoldenCase> load(std::string_view name) const;
@@ -139,6 +154,7 @@ class Golden {
  private:
   std::filesystem::path file_;
   GoldenInfo info_;
+  std::filesystem::path noise_;  ///< empty = none
 };
 
 /// Calls `use` with a golden and returns what it returns: one of the repository by its name, after its hashes were

@@ -42,6 +42,22 @@ Standing standing(const Json& value) {
   throw std::invalid_argument("a standing, not \"" + text + "\"");
 }
 
+Json json_of(const std::optional<Agreement>& agreement) {
+  if (!agreement) return nullptr;
+  return {{"rows", agreement->rows},
+          {"same_top", agreement->same_top},
+          {"kl_mean", number(agreement->kl_mean)},
+          {"kl_most", number(agreement->kl_most)}};
+}
+
+std::optional<Agreement> agreement(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  return Agreement{.rows = json.at("rows").get<std::size_t>(),
+                   .same_top = json.at("same_top").get<std::size_t>(),
+                   .kl_mean = number(json.at("kl_mean")),
+                   .kl_most = number(json.at("kl_most"))};
+}
+
 Json json_of(const TapResult& tap) {
   const ErrorStats& stats = tap.stats;
   return {{"tap", tap.tap},
@@ -65,6 +81,7 @@ Json json_of(const TapResult& tap) {
           {"atol", number(tap.tolerance.atol)},
           {"rtol", number(tap.tolerance.rtol)},
           {"rms_limit", number(tap.rms_limit)},
+          {"agreement", json_of(tap.agreement)},
           {"note", printable(tap.note)}};
 }
 
@@ -91,6 +108,7 @@ TapResult tap_of(const Json& json) {
   tap.tolerance.atol = number(json.at("atol"));
   tap.tolerance.rtol = number(json.at("rtol"));
   tap.rms_limit = number(json.at("rms_limit"));
+  if (json.contains("agreement")) tap.agreement = agreement(json["agreement"]);  // runs of earlier versions have none
   tap.note = json.at("note").get<std::string>();
   return tap;
 }

@@ -66,6 +66,11 @@ void add_suite(pugi::xml_node root, const Run& run, const Line& line) {
   property("assay.version", run.version);
   property("machine.cpu", run.machine.cpu);
   property("machine.cores", std::to_string(run.machine.cores));
+  if (const auto agreement = agreement_of(run, line.engine, line.golden)) {
+    property("logits.kl_mean", fmt::format("{:.3g}", agreement->kl_mean));
+    property("logits.kl_most", fmt::format("{:.3g}", agreement->kl_most));
+    property("logits.top1", fmt::format("{} of {}", agreement->same_top, agreement->rows));
+  }
   for (const PathResult& result : run.results)
     if (result.engine == line.engine && result.golden == line.golden) add_case(suite, result);
 }

@@ -62,18 +62,20 @@ std::string to_markdown(const Run& run) {
   const std::vector<Line> lines = lines_of(run);
   if (!lines.empty())
     out +=
-        "| engine | golden | passed | failed | unsupported | worst tap | max abs | of tolerance "
-        "|\n|---|---|--:|--:|--:|---|--:|--:|\n";
+        "| engine | golden | passed | failed | unsupported | worst tap | max abs | of tolerance | logits "
+        "|\n|---|---|--:|--:|--:|---|--:|--:|---|\n";
   for (const Line& line : lines) {
     out += fmt::format("| {} | {} | {} | {} | {} |", escape(line.engine), escape(line.golden), line.counts.passed,
                        line.counts.failed, line.counts.unsupported);
     if (line.worst == nullptr)
-      out += " | | |\n";
+      out += " | | |";
     else
       out +=
-          fmt::format(" {} | {:.2g} | {} |\n",
+          fmt::format(" {} | {:.2g} | {} |",
                       escape(fmt::format("{}/{} {}", line.worst_in->case_name, line.worst_in->path, line.worst->tap)),
                       line.worst->stats.max_abs, share_text(*line.worst));
+    const auto agreement = agreement_of(run, line.engine, line.golden);
+    out += fmt::format(" {} |\n", agreement ? escape(agreement_text(*agreement)) : "");
   }
   std::size_t all = 0;
   for (const PathResult& result : run.results) {

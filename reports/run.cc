@@ -60,7 +60,8 @@ bool failed(Verdict verdict) {
 bool TapResult::operator==(const TapResult& other) const {
   return tap == other.tap && mode == other.mode && verdict == other.verdict && shape == other.shape &&
          worst == other.worst && bits(stats) == bits(other.stats) && tolerance.atol == other.tolerance.atol &&
-         tolerance.rtol == other.tolerance.rtol && rms_limit == other.rms_limit && note == other.note;
+         tolerance.rtol == other.tolerance.rtol && rms_limit == other.rms_limit && agreement == other.agreement &&
+         note == other.note;
 }
 
 std::string unit_name(std::string_view engine, std::string_view golden, std::string_view case_name) {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/agreement.h"
 #include "base/error_stats.h"
 #include "base/tolerance.h"
 
@@ -45,8 +46,9 @@ struct TapResult {
   std::vector<std::int64_t> worst;  ///< index of stats.worst in that shape; empty if nothing was compared
   ErrorStats stats;
   Tolerance tolerance;
-  double rms_limit = 0;  ///< 0 = none
-  std::string note;      ///< why, where numbers do not say it
+  double rms_limit = 0;                     ///< 0 = none
+  std::optional<Agreement> agreement = {};  ///< of logits that were compared
+  std::string note;                         ///< why, where numbers do not say it
 
   bool operator==(const TapResult& other) const;
 };

@@ -1,6 +1,7 @@
 #include "reports/summary.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -18,7 +19,38 @@ std::string ratio_text(double ratio) {
   return ratio < 10 ? fmt::format("{:.2g} %", 100 * ratio) : fmt::format("{:.3g}x", ratio);
 }
 
+void add(std::optional<Agreement>& to, const Agreement& more) {
+  if (!to) to.emplace();
+  const double rows = double(to->rows + more.rows);
+  to->kl_mean = (to->kl_mean * double(to->rows) + more.kl_mean * double(more.rows)) / rows;
+  to->kl_most = std::isnan(more.kl_most) ? more.kl_most : std::max(to->kl_most, more.kl_most);
+  to->rows += more.rows;
+  to->same_top += more.same_top;
+}
+
 }  // namespace
+
+std::optional<Agreement> agreement_of(const PathResult& result) {
+  const bool alone =
+      std::ranges::any_of(result.taps, [](const TapResult& t) { return t.agreement && t.mode == "logits"; });
+  std::optional<Agreement> out;
+  for (const TapResult& tap : result.taps)
+    if (tap.agreement && tap.agreement->rows > 0 && (tap.mode != "taps" || !alone)) add(out, *tap.agreement);
+  return out;
+}
+
+std::optional<Agreement> agreement_of(const Run& run, std::string_view engine, std::string_view golden) {
+  std::optional<Agreement> out;
+  for (const PathResult& result : run.results)
+    if (result.engine == engine && (golden.empty() || result.golden == golden))
+      if (const auto more = agreement_of(result)) add(out, *more);
+  return out;
+}
+
+std::string agreement_text(const Agreement& agreement) {
+  return fmt::format("KL {:.2g}, at most {:.2g}; top-1 {} of {}", agreement.kl_mean, agreement.kl_most,
+                     agreement.same_top, agreement.rows);
+}
 
 std::vector<Line> lines_of(const Run& run) {
   std::vector<Line> lines;
@@ -69,6 +101,7 @@ Explanation explain(const PathResult& result) {
     if (stats.count > 0)
       fact("mismatches", fmt::format("{} of {}{}", stats.mismatches, stats.count,
                                      stats.not_finite > 0 ? fmt::format(", {} not finite", stats.not_finite) : ""));
+    if (tap->agreement) fact("as tokens", agreement_text(*tap->agreement));
     const auto others =
         std::count_if(result.taps.begin(), result.taps.end(), [](const TapResult& t) { return failed(t.verdict); }) - 1;
     if (others > 0) fact("after it", fmt::format("{} more tap results failed", others));

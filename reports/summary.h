@@ -1,7 +1,9 @@
 // What every report says in its own form: a line per engine and golden, and why a path failed. Not here: layout.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -47,6 +49,13 @@ std::vector<std::string> unexpected_passes(const Run& run);
 
 /// `1 known failure`, `2 known failures, 1 failure as in the baseline`; empty if there is none.
 std::string excused_text(const Counts& counts);
+
+/// How logits agree over everything that was judged of an engine (of one golden, if named): a prompt's, in the run that
+/// wanted nothing else where there was one, and those that ids were chosen from. nullopt if none were compared.
+std::optional<Agreement> agreement_of(const Run& run, std::string_view engine, std::string_view golden = {});
+std::optional<Agreement> agreement_of(const PathResult& result);
+/// `KL 1.2e-06, at most 3.4e-05; top-1 120 of 121`
+std::string agreement_text(const Agreement& agreement);
 
 /// Worst difference as a share of what is allowed: `2.3 %`, `45x` from ten times on.
 std::string share_text(const TapResult& tap);

@@ -52,6 +52,7 @@ class Terminal {
       if (result.standing != Standing::judged) add("  {}", name_of(result.standing));
       if (worst != nullptr) add("  {} max abs {:.3g}, {}", worst->tap, worst->stats.max_abs, share_text(*worst));
       add("  {:.2f} s\n", result.seconds);
+      if (const auto agreement = agreement_of(result)) add("             logits: {}\n", agreement_text(*agreement));
       for (const std::string& note : notes(result)) add("             {}\n", printable(note));
     }
     if (!run_.results.empty()) add("\n");
@@ -108,6 +109,8 @@ class Terminal {
     std::vector<std::string> engines;
     for (const PathResult& result : run_.results)
       if (std::find(engines.begin(), engines.end(), result.engine) == engines.end()) engines.push_back(result.engine);
+    for (const std::string& engine : engines)
+      if (const auto agreement = agreement_of(run_, engine)) add("{} logits: {}\n", engine, agreement_text(*agreement));
     for (const std::string& engine : engines) {
       const Counts counts = count(run_, engine);
       const std::string excused = excused_text(counts);

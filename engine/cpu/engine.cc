@@ -31,14 +31,10 @@ Result<std::unique_ptr<Session>> open(const Checkpoint& checkpoint, const cpu::O
   return session;
 }
 
-/// What a judge may expect. A run in bf16 caches bf16; what an 8-bit cache loses has no measure of its own.
+/// What a judge may expect: what activations are rounded to, and what the cache keeps of K and V.
 std::string arithmetic_of(const cpu::Options& options) {
-  using kernels::Acts;
-  using kernels::Format;
-  const bool all_bf16 = options.kv == Format::bf16 && options.acts != Acts::int8;
-  if (all_bf16) return "bf16";
   const std::string acts(kernels::name(options.acts));
-  return options.kv == Format::fp32 ? acts : acts + " with K/V in " + std::string(kernels::name(options.kv));
+  return options.kv == kernels::Format::fp32 ? acts : acts + "+kv=" + std::string(kernels::name(options.kv));
 }
 
 Result<std::unique_ptr<Session>> open_packed(const Checkpoint& checkpoint, const cpu::Options& options) {

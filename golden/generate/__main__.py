@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from . import assistant, front_end, make, quantised, synthetic_full, taps, tiny
+from . import assistant, front_end, lossy, make, quantised, synthetic_full, taps, tiny
 from .assistant_specs import DRAFTERS
 from .load import deterministic
 from .specs import SPECS
@@ -24,6 +24,9 @@ def main():
         ",".join(synthetic_full.GOLDENS))
     verb.add_argument("--out", default=str(DATA), help="where to (default: golden/data)")
     verb.add_argument("--no-expose", action="store_true", help="skip the slow check that each parameter shows")
+    verb = verbs.add_parser("noise", help="noise.h5 beside goldens that there are: what lesser caches and fp16 lose")
+    verb.add_argument("--only", help="names, comma-separated; else all but those of full size")
+    verb.add_argument("--out", default=str(DATA), help="where the goldens are (default: golden/data)")
     verb = verbs.add_parser("model", help="a golden of any Gemma 4 checkpoint")
     verb.add_argument("--model", required=True, help="a checkpoint directory")
     verb.add_argument("--inputs", required=True, help=".h5 or .json with cases of forward arguments")
@@ -54,10 +57,16 @@ def main():
                 assistant.make_drafter(name, args.out, DATA, check=not args.no_expose)
             else:
                 make.make_golden(name, args.out, check=not args.no_expose)
+            if name not in synthetic_full.GOLDENS:
+                lossy.make(name, args.out, DATA)
         if not args.only:
             front_end.make(args.out)
         make.manifest(args.out)
         make.sizes(args.out)
+    elif args.verb == "noise":
+        for name in args.only.split(",") if args.only else [*SPECS, *DRAFTERS, *quantised.GOLDENS, tiny.NAME]:
+            lossy.make(name, args.out, DATA)
+        make.manifest(args.out)
     elif args.verb == "front-end":
         front_end.make(args.out)
         make.manifest(args.out)

@@ -65,20 +65,25 @@ struct Grid {
 /// Gathers the prompt's taps piece by piece, and the last row's logits of each batch row when asked to.
 class Collector : public TapSink {
  public:
-  Collector(const Plan& plan, int batch, int tokens, int first, int count, Driven& driven, std::vector<float>& last)
+  Collector(const Plan& plan, const DriveOptions& options, int batch, int tokens, int first, int count, Driven& driven,
+            std::vector<float>& last)
       : TapSink(deepest(plan)),
         plan_(plan),
+        options_(options),
         batch_(batch),
         tokens_(tokens),
         first_(first),
         count_(count),
         driven_(driven),
-        last_(last) {}
+        last_(last) {
+    for (const TapId id : options.watched) want(id);
+  }
 
-  void collect(std::span<const TapId> taps) {
-    for (const TapId id : taps) {
+  /// The prompt's: what is put together over its pieces.
+  void collect() {
+    for (const TapId id : options_.taps) {
       want(id);
-      collect_logits_ = collect_logits_ || id.tap == Tap::logits;
+      collected_.push_back(id);
     }
   }
   void want_last_logits() {
@@ -87,8 +92,12 @@ class Collector : public TapSink {
   }
 
   void take(TapId id, Rows<const float> rows) override {
+    const auto among = [&](const std::vector<TapId>& ids) {
+      return std::find(ids.begin(), ids.end(), id) != ids.end();
+    };
+    if (among(options_.watched)) options_.watch(id, rows);
     if (id.tap == Tap::logits && last_logits_) keep_last(rows);
-    if (id.tap == Tap::logits && !collect_logits_) return;
+    if (!among(collected_)) return;
     if (row_space(id.tap) != RowSpace::tokens) {  // of the first piece, whole
       const std::span<const float> all = rows.all();
       driven_.taps.emplace_back(id, std::vector<float>(all.begin(), all.end()));
@@ -129,10 +138,12 @@ class Collector : public TapSink {
   }
 
   const Plan& plan_;
+  const DriveOptions& options_;
   int batch_, tokens_, first_, count_;
   Driven& driven_;
   std::vector<float>& last_;
-  bool collect_logits_ = false, last_logits_ = false;
+  std::vector<TapId> collected_;
+  bool last_logits_ = false;
 };
 
 /// The loops over Session::forward: what has been fed, and what comes next.
@@ -154,8 +165,8 @@ class Driver {
     const bool wants_logits = wanted(Tap::logits);
     for (const auto& [first, count] : cuts) {
       const bool last = first + count == inputs_.tokens;
-      Collector taps(session_.plan(), inputs_.batch, inputs_.tokens, first, count, driven_, last_logits_);
-      taps.collect(options_.taps);
+      Collector taps(session_.plan(), options_, inputs_.batch, inputs_.tokens, first, count, driven_, last_logits_);
+      taps.collect();
       if (last && options_.generate > 0) taps.want_last_logits();
       const bool all_rows = wants_logits && !options_.last_logits;
       ASSAY_CHECK(forward(first, count, all_rows ? 0 : 1, taps));
@@ -166,7 +177,8 @@ class Driver {
       ASSAY_CHECK(choose());
       if (n + 1 == options_.generate) break;  // nobody asks what follows the last token
       const int first = options_.path.kind == Path::nocache ? 0 : ids_.width - 1;
-      Collector taps(session_.plan(), inputs_.batch, inputs_.tokens, first, ids_.width - first, driven_, last_logits_);
+      Collector taps(session_.plan(), options_, inputs_.batch, inputs_.tokens, first, ids_.width - first, driven_,
+                     last_logits_);
       taps.want_last_logits();
       ASSAY_CHECK(forward(first, ids_.width - first, 1, taps));
     }
@@ -361,8 +373,9 @@ Result<Driven> drive(Session& session, const CaseInputs& inputs, const DriveOpti
   };
   if (options.path.kind == Path::chunked && options.path.chunk < 1)
     return bad("chunk", "at least 1", std::to_string(options.path.chunk));
-  for (const TapId id : options.taps)
-    if (!exists(session.plan(), id)) return bad("taps", "a tap of this model", id.name());
+  for (const std::vector<TapId>* ids : {&options.taps, &options.watched})
+    for (const TapId id : *ids)
+      if (!exists(session.plan(), id)) return bad("taps", "a tap of this model", id.name());
   ASSAY_TRY(media, media_rows(session.plan(), inputs.more));
   if (media.any()) ASSAY_CHECK(check_placeholders(session.plan(), media, inputs.ids, true));
   if (options.generate > 0 && !inputs.mask.empty())

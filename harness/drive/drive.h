@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -45,6 +46,9 @@ struct DriveOptions {
   int generate = 0;          ///< greedy tokens after the prompt; no stop token
   std::vector<TapId> taps;   ///< wanted during the prompt
   bool last_logits = false;  ///< text.logits of each call's last token alone: all that some engines show
+  /// Taps that `watch` hears of in every call, in the order of calls: those that generate too. Rows are the call's.
+  std::vector<TapId> watched = {};
+  std::function<void(TapId, Rows<const float>)> watch = {};
 };
 
 struct Driven {

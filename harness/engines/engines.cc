@@ -87,6 +87,14 @@ Result<Engine> make_cpu(std::string_view settings) {
   return cpu_engine(options);
 }
 
+/// The oracle has one setting: every op's result rounded.
+Result<Engine> make_reference(std::string_view settings) {
+  if (settings == "acts=fp32") return reference_engine();
+  if (settings == "acts=bf16") return rounded_reference_engine(reference::Rounding::bf16);
+  if (settings == "acts=fp16") return rounded_reference_engine(reference::Rounding::fp16);
+  return wrong("settings of reference", "acts=fp32, acts=bf16 or acts=fp16", settings);
+}
+
 }  // namespace
 
 const std::vector<Engine>& built_in_engines() {
@@ -111,8 +119,7 @@ Result<Engine> make_engine(std::string_view spelt) {
     known += (known.empty() ? "" : ", ") + engine.can.name;
     if (engine.can.name != name) continue;
     if (settings.empty()) return engine;
-    if (name != "cpu") return wrong("settings of " + std::string(name), "none", settings);
-    ASSAY_TRY(made, make_cpu(settings));
+    ASSAY_TRY(made, name == "cpu" ? make_cpu(settings) : make_reference(settings));
     made.can.name = spelt;
     return made;
   }

@@ -11,9 +11,12 @@
 #include "harness/drive/speculative.h"
 #include "harness/frontend/stages.h"
 #include "harness/frontend/verify.h"
+#include "harness/judge/arithmetic.h"
 #include "harness/judge/judge.h"
 #include "harness/verify/isolate.h"
+#include "harness/verify/other_experts.h"
 #include "model/processor/front_end.h"
+#include "reference/rounded.h"
 #include "reference/session.h"
 
 namespace assay {
@@ -44,7 +47,29 @@ struct Seen {
   int order = std::numeric_limits<int>::max();  ///< of that tap
   Sighting::Place place = Sighting::unseen;
   double ratio = 0;
+  std::string nearest;  ///< the tap of `ratio`
+  double effect = 0, noise = 0;
+
+  void take(const TapResult& result, double lost) {
+    const double mean = result.rms_limit > 0 ? result.stats.rms / result.rms_limit : 0;
+    const double most = std::max(result.stats.worst_ratio, mean);
+    if (!std::isfinite(most) || most <= ratio) return;
+    ratio = most;
+    nearest = result.tap;
+    effect = result.stats.max_abs;
+    noise = lost;
+  }
 };
+
+/// How the oracle computes, and what is allowed for it.
+struct Precision {
+  std::string_view arithmetic = "fp32";
+  std::optional<reference::Rounding> rounding = {};
+};
+
+double noise_on(const GoldenTap& tap, std::string_view arithmetic) {
+  return noise(tap, Arithmetic::parse(arithmetic).value_or(Arithmetic{"fp32", ""})).value_or(Noise{}).most;
+}
 
 /// Compares what a bent oracle gave with the golden.
 Seen look(const CaseView& view, const GoldenCase& golden, const Driven& driven, const Fault& fault,
@@ -56,7 +81,7 @@ Seen look(const CaseView& view, const GoldenCase& golden, const Driven& driven, 
     if (expected && !fault.generating && tap.id.order(layers) > expected->order(layers)) ++later;
     const std::vector<float>* values = driven.find(tap.id);  // null: it has a wrong shape, or follows one that has
     const TapResult result = judge_tap(view, tap, values == nullptr ? std::span<const float>{} : std::span(*values));
-    if (std::isfinite(result.stats.worst_ratio)) seen.ratio = std::max(seen.ratio, result.stats.worst_ratio);
+    seen.take(result, noise_on(tap, view.arithmetic));
     if (!failed(result.verdict) || !seen.first.empty()) continue;
     seen.first = tap.id.name();
     seen.order = tap.id.order(layers);
@@ -66,7 +91,7 @@ Seen look(const CaseView& view, const GoldenCase& golden, const Driven& driven, 
   }
   if (seen.first.empty() && golden.generated > 0) {
     const TapResult logits = judge_generated_logits(view, golden, driven.generated, driven.generated_logits);
-    seen.ratio = std::max(seen.ratio, logits.stats.worst_ratio);
+    seen.take(logits, noise_on(golden.taps.back(), view.arithmetic));
     if (failed(logits.verdict)) {
       seen.first = logits.tap;
       seen.order = std::numeric_limits<int>::max() - 1;
@@ -133,17 +158,19 @@ Seen look_at_ids(const GoldenCase& golden, const Driven& driven) {
 }
 
 Result<Seen> try_case(const Fault& fault, const Models& models, const GoldenCase& golden, const CaseInputs& inputs,
-                      Path path, bool& bent) {
+                      Path path, Precision precision, bool& bent) {
   ASSAY_TRY(oracle, reference::assemble(models.checkpoint));
   std::unique_ptr<Session> target;
   if (models.target) {
     ASSAY_TRY(parts, reference::assemble(*models.target));
     if (fault.of == Fault::target) bent = fault.inject(parts);
+    if (precision.rounding) reference::round_results(parts, *precision.rounding);
     target = reference::make_session(std::move(parts));
     if (fault.of == Fault::target && fault.wrap) target = fault.wrap(std::move(target));
   }
   if (fault.of != Fault::target) bent = fault.inject(oracle);
   if (!bent) return Seen{};
+  if (precision.rounding) reference::round_results(oracle, *precision.rounding);
   const Plan& plan = models.checkpoint.plan;
   const std::unique_ptr<Session> session = reference::make_session(std::move(oracle));
   DriveOptions options{.path = path, .generate = golden.generated, .taps = {}};
@@ -173,14 +200,20 @@ Result<Seen> try_case(const Fault& fault, const Models& models, const GoldenCase
                 .mask = inputs.mask,
                 .positions = inputs.positions,
                 .taps = golden.taps,
-                .arithmetic = "fp32"};
+                .arithmetic = precision.arithmetic};
   if (target) {
     view.mask = view.positions = {};  // rows of a drafter's taps are steps of a round, none of them padding
     return look_by_steps(view, golden, *driven, fault, fault.shows_at(plan));
   }
   ASSAY_TRY(media, media_rows(plan, inputs.more));
   view.media = std::move(media);
-  return look(view, golden, *driven, fault, fault.shows_at(plan));
+  const std::optional<TapId> expected = fault.shows_at(plan);
+  Seen seen = look(view, golden, *driven, fault, expected);
+  if (!may_choose_otherwise(plan, precision.arithmetic) || seen.ratio <= 1) return seen;
+  const auto other = with_experts_of(*session, models.checkpoint, golden, inputs, path, precision.arithmetic);
+  if (!other || !*other) return seen;
+  view.taps = (*other)->golden.taps;
+  return look(view, (*other)->golden, *driven, fault, expected);
 }
 
 Result<Models> open_models(const GoldenEntry& entry, const GoldenInfo& info) {
@@ -190,6 +223,12 @@ Result<Models> open_models(const GoldenEntry& entry, const GoldenInfo& info) {
   ASSAY_TRY(target, open_target(entry.file.parent_path().parent_path(), info, models.checkpoint.plan));
   models.target = std::move(target.checkpoint);
   return models;
+}
+
+std::optional<reference::Rounding> rounding_of(std::string_view arithmetic) {
+  if (arithmetic == "bf16") return reference::Rounding::bf16;
+  if (arithmetic == "fp16") return reference::Rounding::fp16;
+  return std::nullopt;
 }
 
 /// `image.0.resized` is `image.resized`; what has no number stays.
@@ -234,7 +273,11 @@ double FaultOutcome::ratio() const {
   return largest;
 }
 
-Result<std::vector<Sighting>> run_fault(const Fault& fault, const GoldenEntry& entry) {
+bool FaultOutcome::below_budget() const { return error.empty() && !sightings.empty() && !detected() && ratio() <= 1; }
+
+bool has_budget(const Fault& fault) { return fault.inject != nullptr && fault.of != Fault::target; }
+
+Result<std::vector<Sighting>> run_fault(const Fault& fault, const GoldenEntry& entry, std::string_view arithmetic) {
   ASSAY_TRY(golden, Golden::open(entry.file));
   const bool by_itself = fault.of == Fault::model || fault.of == Fault::packed;
   if (golden.info().target.empty() != by_itself) return std::vector<Sighting>{};
@@ -248,6 +291,8 @@ Result<std::vector<Sighting>> run_fault(const Fault& fault, const GoldenEntry& e
   Sighting sighting{.golden = entry.name, .expected = expected ? expected->name() : ""};
   if (expected && fault.generating)
     sighting.expected = fault.of == Fault::target ? kGeneratedIds : std::string_view("generated_logits");
+  const Precision rounded{arithmetic, rounding_of(arithmetic)};
+  const Precision exact{arithmetic, std::nullopt};
   bool tried = false;
   int earliest = std::numeric_limits<int>::max();
   for (const std::string& name : golden.info().cases) {
@@ -255,9 +300,25 @@ Result<std::vector<Sighting>> run_fault(const Fault& fault, const GoldenEntry& e
     ASSAY_TRY(inputs, CaseInputs::from(one.inputs, entry.name + "/" + name));
     for (const Path path : paths_for(fault, one, inputs)) {
       bool bent = false;
-      ASSAY_TRY(seen, try_case(fault, models, one, inputs, path, bent));
+      ASSAY_TRY(seen, try_case(fault, models, one, inputs, path, rounded, bent));
       if (!bent || (!expected && !fault.control)) return std::vector<Sighting>{};
       tried = true;
+      if (rounded.rounding && seen.first.empty()) {
+        ASSAY_TRY(alone, try_case(fault, models, one, inputs, path, exact, bent));
+        if (alone.ratio > sighting.ratio) {
+          sighting.nearest = name + "/" + path.name() + " " + alone.nearest;
+          sighting.ratio = alone.ratio;
+          sighting.effect = alone.effect;
+          sighting.noise = alone.noise;
+        }
+        continue;
+      }
+      if (rounded.rounding) {  // what the rounded oracle is told for without any fault shows none
+        Fault none = fault;
+        none.inject = [](reference::Parts&) { return true; };
+        ASSAY_TRY(unbent, try_case(none, models, one, inputs, path, rounded, bent));
+        if (!unbent.first.empty()) continue;
+      }
       sighting.ratio = std::max(sighting.ratio, seen.ratio);
       if (seen.order >= earliest) continue;
       earliest = seen.order;
@@ -265,7 +326,7 @@ Result<std::vector<Sighting>> run_fault(const Fault& fault, const GoldenEntry& e
       sighting.path = path.name();
       sighting.first = seen.first;
       sighting.place = seen.place;
-      if (seen.place == Sighting::exact) return std::vector<Sighting>{sighting};
+      if (seen.place == Sighting::exact || rounded.rounding) return std::vector<Sighting>{sighting};
     }
   }
   return tried ? std::vector<Sighting>{sighting} : std::vector<Sighting>{};
@@ -294,14 +355,16 @@ Result<Sighting> run_fault(const Fault& fault, const FrontEndGolden& golden) {
 }
 
 std::vector<FaultOutcome> run_faults(const std::vector<const Fault*>& chosen, const FaultGoldens& goldens, int children,
-                                     const std::function<void(std::size_t)>& ended) {
+                                     const std::function<void(std::size_t)>& ended, std::string_view arithmetic) {
+  const bool exact = !rounding_of(arithmetic);
   std::vector<Work> works;
   works.reserve(chosen.size());
   for (const Fault* fault : chosen)
-    works.push_back([fault, &goldens](const Send& send) {
+    works.push_back([fault, &goldens, arithmetic, exact](const Send& send) {
       nlohmann::json sightings = nlohmann::json::array();
       const auto add = [&](const Sighting& s) {
-        sightings.push_back({s.golden, s.case_name, s.path, s.expected, s.first, int(s.place), s.ratio});
+        sightings.push_back(
+            {s.golden, s.case_name, s.path, s.expected, s.first, int(s.place), s.ratio, s.nearest, s.effect, s.noise});
       };
       const auto wrong = [&](std::string_view golden, const Failure& why) {
         send(nlohmann::json{{"error", std::string(golden) + ": " + why.message()}}.dump());
@@ -313,9 +376,11 @@ std::vector<FaultOutcome> run_faults(const std::vector<const Fault*>& chosen, co
       }
       if (fault->inject)
         for (const GoldenEntry& golden : goldens.models) {
-          const auto seen = run_fault(*fault, golden);
+          const auto seen = run_fault(*fault, golden, arithmetic);
           if (!seen) return wrong(golden.name, seen.error());
           for (const Sighting& s : *seen) add(s);
+          if (!exact && std::ranges::any_of(*seen, [](const Sighting& s) { return s.place != Sighting::unseen; }))
+            break;
         }
       send(nlohmann::json{{"sightings", sightings}}.dump());
     });
@@ -338,7 +403,10 @@ std::vector<FaultOutcome> run_faults(const std::vector<const Fault*>& chosen, co
                                       .expected = s[3],
                                       .first = s[4],
                                       .place = Sighting::Place(s[5].get<int>()),
-                                      .ratio = s[6]});
+                                      .ratio = s[6],
+                                      .nearest = s[7],
+                                      .effect = s[8],
+                                      .noise = s[9]});
     }
     results.push_back(std::move(result));
   }

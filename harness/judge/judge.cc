@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "harness/judge/arithmetic.h"
+
 namespace assay {
 namespace {
 
@@ -90,25 +92,27 @@ std::vector<std::int64_t> unravel(const CaseView& view, TapId id, std::size_t fl
   return at;
 }
 
-/// How far transformers moves when it computes as an engine of this arithmetic does.
-struct Noise {
-  double most = 0, rms = 0;
-};
-Noise noise(const GoldenTap& tap, std::string_view arithmetic) {
-  if (arithmetic == "bf16") return {tap.noise_bf16, tap.noise_bf16_rms};
-  if (arithmetic == "int8") return {tap.noise_int8, tap.noise_int8_rms};
-  return {tap.noise_fp32, 0};
+/// The noise of another tap of the same case, as engines of this arithmetic make it; 0 if nothing is known of it.
+double noise_of(const CaseView& view, TapId id) {
+  const std::optional<Arithmetic> arithmetic = Arithmetic::parse(view.arithmetic);
+  for (const GoldenTap& tap : view.taps)
+    if (arithmetic && tap.id == id) return noise(tap, *arithmetic).value_or(Noise{}).most;
+  return 0;
 }
 
-/// The noise of another tap of the same case; 0 if the golden does not hold it.
-double noise_of(const CaseView& view, TapId id) {
-  for (const GoldenTap& tap : view.taps)
-    if (tap.id == id) return noise(tap, view.arithmetic).most;
-  return 0;
+std::string no_tolerance(const CaseView& view) {
+  return fmt::format("no tolerance is known for arithmetic '{}'", view.arithmetic);
 }
 
 /// What ids are chosen from.
 TapId logits_of(const Plan& plan) { return {plan.assistant ? Tap::assistant_logits : Tap::logits, -1}; }
+
+/// Null where the golden holds none: cases of which ids alone are judged.
+const GoldenTap* logits_tap(const CaseView& view) {
+  const auto found = std::find_if(view.taps.begin(), view.taps.end(),
+                                  [&](const GoldenTap& tap) { return tap.id == logits_of(view.plan); });
+  return found == view.taps.end() ? nullptr : &*found;
+}
 
 bool allows_no_verdict(double margin, double noise_beneath) { return margin < kMarginOverNoise * noise_beneath; }
 
@@ -140,13 +144,25 @@ std::vector<std::int64_t> full_shape(const CaseView& view, TapId id) {
   return tap_shape(view.plan, view.media, id, view.batch, view.tokens);
 }
 
+/// How many values of a tap an engine of lower precision can get wrong by rounding: experts that are not chosen are 0.
+std::size_t judged_values(const GoldenTap& golden) {
+  if (info(golden.id.tap).kind != TapKind::choice) return golden.values.size();
+  return golden.values.size() - std::size_t(std::count(golden.values.begin(), golden.values.end(), 0.0F));
+}
+
+std::size_t rows_of(const GoldenTap& golden) {
+  if (!golden.rows.empty() || golden.shape.size() < 2) return golden.rows.size();
+  return std::size_t(row_space(golden.id.tap) == RowSpace::tokens ? golden.shape[0] * golden.shape[1]
+                                                                  : golden.shape[0]);
+}
+
 /// Compares what is kept with values at the same rows, and gives the verdict.
 TapResult judge_kept(const CaseView& view, const GoldenTap& golden, Kept expected, std::vector<float> actual) {
   TapResult result = not_judged(view, golden.id, Verdict::pass, "");
   const std::optional<Allowance> allowed = allowance(golden, view.arithmetic);
   if (!allowed) {
     result.verdict = Verdict::unsupported;
-    result.note = fmt::format("no tolerance is known for arithmetic '{}'", view.arithmetic);
+    result.note = no_tolerance(view);
     return result;
   }
   result.tolerance = allowed->each;
@@ -173,6 +189,7 @@ TapResult judge_kept(const CaseView& view, const GoldenTap& golden, Kept expecte
     }
   }
   result.stats = compare(expected.values, actual, allowed->each);
+  if (info(golden.id.tap).kind == TapKind::logits) result.agreement = agreement(expected.values, actual, cols);
   if (result.stats.count > 0) result.worst = unravel(view, golden.id, result.stats.worst, expected.rows);
   if (result.stats.not_finite > 0) {
     result.verdict = Verdict::fail_nan;
@@ -221,17 +238,20 @@ bool all_at_position_0(const CaseView& view, std::span<const std::int64_t> rows)
 
 }  // namespace
 
-double lossy_rms_limit(double noise_rms, std::size_t values) {
-  const double ratio = std::max(1.25, 1 + 4 / std::sqrt(double(std::max<std::size_t>(values, 1))));
+double lossy_rms_limit(double noise_rms, std::size_t values, std::size_t rows) {
+  const std::size_t errors = std::max<std::size_t>(std::min(values, 16 * rows), 1);
+  const double ratio = std::max(1.25, 1 + 4 / std::sqrt(double(errors)));
   return ratio * noise_rms + fp32_engine().atol;
 }
 
 std::optional<Allowance> allowance(const GoldenTap& golden, std::string_view arithmetic) {
-  if (arithmetic == "fp32") return Allowance{.each = fp32_engine()};
-  if (arithmetic != "bf16" && arithmetic != "int8") return std::nullopt;
-  const auto [most, rms] = noise(golden, arithmetic);
-  if (!std::isfinite(most) || !std::isfinite(rms)) return std::nullopt;
-  return Allowance{.each = lossy_engine(most), .rms = lossy_rms_limit(rms, golden.values.size())};
+  const std::optional<Arithmetic> parsed = Arithmetic::parse(arithmetic);
+  if (!parsed) return std::nullopt;
+  if (parsed->is_fp32()) return Allowance{.each = fp32_engine()};
+  const std::optional<Noise> lost = noise(golden, *parsed);
+  if (!lost) return std::nullopt;
+  return Allowance{.each = lossy_engine(lost->most),
+                   .rms = lossy_rms_limit(lost->rms, judged_values(golden), rows_of(golden))};
 }
 
 TapResult not_judged(const CaseView& view, TapId id, Verdict verdict, std::string note) {
@@ -279,6 +299,13 @@ TapResult judge_ids(const CaseView& view, const GoldenCase& golden, std::span<co
     result.note = fmt::format("{} ids instead of {}", actual.size(), golden.generated_ids.size());
     return result;
   }
+  const GoldenTap* const logits = logits_tap(view);
+  const std::optional<Arithmetic> arithmetic = Arithmetic::parse(view.arithmetic);
+  if (!arithmetic || (logits != nullptr && !allowance(*logits, view.arithmetic))) {
+    result.verdict = Verdict::unsupported;
+    result.note = no_tolerance(view);
+    return result;
+  }
   const bool no_verdict = allows_no_verdict(golden.generated_margin, noise_of(view, logits_of(view.plan)));
   for (std::size_t i = 0; i < actual.size(); ++i) {
     if (actual[i] == golden.generated_ids[i]) continue;
@@ -295,6 +322,9 @@ TapResult judge_ids(const CaseView& view, const GoldenCase& golden, std::span<co
   if (no_verdict) {
     result.note += fmt::format("; not judged: the golden's margin {:.3g} is too small", golden.generated_margin);
     result.stats.mismatches = 0;
+  } else if (logits == nullptr && !arithmetic->is_fp32()) {
+    result.note += "; the golden does not say how far the logits move in this arithmetic";
+    result.verdict = Verdict::unsupported;
   } else {
     result.verdict = Verdict::fail_numeric;
   }
@@ -313,13 +343,11 @@ TapResult judge_generated_logits(const CaseView& view, const GoldenCase& golden,
     result.note = fmt::format("{} values where the golden holds {}", actual.size(), golden.generated_logits.size());
     return result;
   }
-  const auto logits = std::find_if(view.taps.begin(), view.taps.end(),
-                                   [&](const GoldenTap& tap) { return tap.id == logits_of(view.plan); });
-  const std::optional<Allowance> allowed =
-      logits == view.taps.end() ? std::nullopt : allowance(*logits, view.arithmetic);
+  const GoldenTap* const logits = logits_tap(view);
+  const std::optional<Allowance> allowed = logits == nullptr ? std::nullopt : allowance(*logits, view.arithmetic);
   if (!allowed) {
     result.verdict = Verdict::unsupported;
-    result.note = fmt::format("no tolerance is known for arithmetic '{}'", view.arithmetic);
+    result.note = no_tolerance(view);
     return result;
   }
   std::vector<float> expected, compared;
@@ -338,6 +366,7 @@ TapResult judge_generated_logits(const CaseView& view, const GoldenCase& golden,
     }
   result.tolerance = allowed->each;
   result.stats = compare(expected, compared, allowed->each);
+  result.agreement = agreement(expected, compared, vocab);
   const std::size_t worst = rows[result.stats.worst / vocab];
   result.worst = {std::int64_t(worst / steps), std::int64_t(worst % steps), std::int64_t(result.stats.worst % vocab)};
   if (result.stats.not_finite > 0)

@@ -19,15 +19,17 @@ namespace assay {
 
 /// Engines of lower precision, a whole tap: root mean square within 1.25 of what transformers itself moves when it
 /// computes so, beside what fp32 may (DESIGN.md section 6). Two root mean squares of n independent rounding errors each
-/// stray from the true one by 1 / sqrt(2 n) of it: 1.25 is four deviations of their ratio for 256 values, and fewer
-/// values stray further.
-double lossy_rms_limit(double noise_rms, std::size_t values);
+/// stray from the true one by 1 / sqrt(2 n) of it: 1.25 is four deviations of their ratio for 256 of them, and fewer
+/// stray further. A row's values share the errors of what they are made of, so that it counts as 16 at most (measured:
+/// transformers' eager and fused attention, both in bf16, differ by up to 1.5 in taps of three rows, and in none of
+/// more than 16 by 1.25).
+/// @param values  those that are not zero by choice
+double lossy_rms_limit(double noise_rms, std::size_t values, std::size_t rows);
 
 /// A discrete choice may be held against an engine only if its margin is that many times the noise of what it rests on.
 inline constexpr double kMarginOverNoise = 10;
 
-/// What a tap of the golden allows an engine of this arithmetic (fp32, bf16, int8: int8 activations over packed
-/// weights); nullopt if nothing is known about it.
+/// What a tap of the golden allows an engine of this arithmetic (arithmetic.h); nullopt if nothing is known about it.
 struct Allowance {
   Tolerance each;
   double rms = 0;  ///< 0 = no limit
@@ -51,7 +53,8 @@ struct CaseView {
 TapResult judge_tap(const CaseView& view, const GoldenTap& golden, std::span<const float> actual);
 
 /// Judges greedy ids: equal, or no verdict from the first difference of a row on where the golden's margin is too
-/// small.
+/// small. Unsupported for an arithmetic without a tolerance, and for other ids in lower precision where the golden
+/// holds no logits.
 /// @param actual  [B, golden.generated]
 TapResult judge_ids(const CaseView& view, const GoldenCase& golden, std::span<const std::int64_t> actual);
 

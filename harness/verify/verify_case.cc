@@ -11,6 +11,7 @@
 #include "harness/drive/speculative.h"
 #include "harness/drive/tap_pattern.h"
 #include "harness/judge/judge.h"
+#include "harness/verify/other_experts.h"
 
 namespace assay {
 namespace {
@@ -101,17 +102,65 @@ class CaseVerifier {
     logits_ = support->logits;
     auto session = test_.engine.open(test_.checkpoint);
     if (!session) return without_taps(test_.id, path.name(), verdict_of(session.error()), session.error().message());
+    PathResult result = judge_by_golden(**session, path);
+    if (may_choose_otherwise(view_.plan, view_.arithmetic) && std::ranges::any_of(result.taps, other_experts_show))
+      judge_other_experts(**session, path, result);
+    return result;
+  }
+
+  /// Whether experts that the golden did not choose may be the reason, or were let pass.
+  static bool other_experts_show(const TapResult& tap) {
+    const auto id = TapId::parse(tap.tap);
+    return tap.verdict == Verdict::fail_numeric || (id && id->tap == Tap::router_topk && !tap.note.empty());
+  }
+
+  /// Replaces a result by one that allows for the choice of experts that rounding leaves open.
+  void judge_other_experts(Session& session, Path path, PathResult& result) {
+    const std::vector<TapId> taps = all_taps(view_.plan);
+    const bool shows_all = std::ranges::all_of(
+        taps, [&](TapId id) { return id.tap != Tap::router_topk || offers(test_.engine, logits_, id); });
+    if (!shows_all) return let_unsure_experts_pass(path, result);
+    const auto other = with_experts_of(session, test_.checkpoint, test_.golden, test_.inputs, path, view_.arithmetic);
+    if (!other || !*other) return;
+    const CaseUnderTest test{test_.id, test_.engine, test_.checkpoint, (*other)->golden, test_.inputs, test_.target};
+    CaseVerifier again(test, selection_);
+    again.logits_ = logits_;
+    result = again.judge_by_golden(session, path);
+    const std::string note = (*other)->note();
+    result.note = result.note.empty() ? note : note + "; " + result.note;
+  }
+
+  /// Of an engine that does not show its choice nobody can tell a wrong value from another expert's.
+  void let_unsure_experts_pass(Path path, PathResult& result) const {
+    const auto unsure = unsure_experts(test_.checkpoint, test_.golden, test_.inputs, path, view_.arithmetic);
+    if (!unsure || !*unsure) return;
+    const int layers = int(view_.plan.layers.size());
+    const int from = TapId{Tap::router_topk, (*unsure)->layer}.order(layers);
+    for (TapResult& tap : result.taps) {
+      const auto id = TapId::parse(tap.tap);  // none for what is generated
+      if (tap.verdict != Verdict::fail_numeric || (id && id->order(layers) < from)) continue;
+      tap.verdict = Verdict::unsupported;
+      tap.note = fmt::format(
+          "ambiguous: in {} rows rounding may take other experts, from layer {} on, and the engine shows no "
+          "router.topk",
+          (*unsure)->rows, (*unsure)->layer);
+    }
+    result.verdict = Verdict::pass;
+    conclude(result);
+  }
+
+  PathResult judge_by_golden(Session& session, Path path) {
     PathResult result = without_taps(test_.id, path.name(), Verdict::pass, "");
     const std::vector<TapId> all = wanted(path);
     std::vector<TapId> logits;
     std::copy_if(all.begin(), all.end(), std::back_inserter(logits), is_logits);
-    if (all.size() > logits.size()) judge_taps(**session, path, all, "taps", result);
-    if (!logits.empty()) judge_taps(**session, path, logits, "logits", result);
+    if (all.size() > logits.size()) judge_taps(session, path, all, "taps", result);
+    if (!logits.empty()) judge_taps(session, path, logits, "logits", result);
     if (test_.golden.generated > 0 && (selected(path, kGeneratedIds) || selected(path, kGeneratedLogits))) {
       if (logits_ != LogitRows::none)
-        judge_generated(**session, path, result);
+        judge_generated(session, path, result);
       else if (test_.engine.can.generate && selected(path, kGeneratedIds) && whole_prompt(path))
-        judge_own_ids(**session, result);
+        judge_own_ids(session, result);
     }
     conclude(result);
     if (result.verdict == Verdict::pass && std::all_of(result.taps.begin(), result.taps.end(),

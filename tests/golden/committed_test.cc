@@ -60,6 +60,24 @@ TEST_F(Committed, HaveThePlanThatTransformersResolved) {
   }
 }
 
+TEST_F(Committed, SayWhatLesserCachesAndFp16Lose) {
+  int with_q8_0 = 0;
+  for (const GoldenEntry& entry : goldens_) {
+    if (entry.synthetic) continue;
+    const Golden golden = Golden::open(entry.file).value();
+    for (const std::string& name : golden.info().cases) {
+      const GoldenCase loaded = golden.load(name).value();
+      for (const GoldenTap& tap : loaded.taps) {
+        std::set<std::string> known;
+        for (const auto& [arithmetic, noise] : tap.losses) known.insert(arithmetic);
+        EXPECT_THAT(known, testing::IsSupersetOf({"fp16", "kv_bf16", "kv_fp16"})) << entry.name << "/" << name;
+        with_q8_0 += int(known.contains("kv_q8_0"));
+      }
+    }
+  }
+  EXPECT_GT(with_q8_0, 1000);
+}
+
 TEST_F(Committed, OfFullSizeBelongToTheirDefinition) {
   int synthetic = 0;
   for (const GoldenEntry& entry : goldens_) {

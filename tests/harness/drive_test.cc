@@ -190,6 +190,25 @@ TEST(Drive, TapsComeOutTheSameHoweverThePromptIsCut) {
   }
 }
 
+TEST(Drive, WatchedTapsAreHeardOfInEveryCall) {
+  const Plan plan = fake::plan();
+  fake::FakeSession session(plan);
+  const TapId id{Tap::router_topk, 1};
+  std::vector<int> rows;
+  const auto driven = drive(session, fake::inputs(1, 5),
+                            {.path = {Path::chunked, 2},
+                             .generate = 3,
+                             .taps = {},
+                             .watched = {id},
+                             .watch = [&](TapId heard, Rows<const float> values) {
+                               EXPECT_EQ(heard, id);
+                               rows.push_back(values.rows);
+                             }});
+  ASSERT_TRUE(driven);
+  EXPECT_THAT(rows, testing::ElementsAre(2, 2, 1, 1, 1)) << "three pieces and two of the three tokens";
+  EXPECT_EQ(driven->find(id), nullptr);
+}
+
 TEST(Drive, TheLowestIndexWinsATie) {
   FakeSession session(fake::plan());
   session.bend = [](TapId id, std::vector<float>& values) {

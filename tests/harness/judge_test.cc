@@ -130,7 +130,7 @@ TEST(JudgeTap, Bf16MayLoseTwiceWhatTransformersLosesAndOneAndAQuarterInTheMean) 
   GoldenTap& golden = j.tap(kQuery);
   golden.noise_bf16 = 0.01;
   golden.noise_bf16_rms = 0.004;
-  const auto most = float(lossy_rms_limit(0.004, golden.values.size()));
+  const auto most = float(lossy_rms_limit(0.004, golden.values.size(), 4));
   std::vector<float> values = j.correct(golden.id);
   values[0] += 0.019F;
   EXPECT_EQ(judge_tap(j.view("bf16"), golden, values).verdict, Verdict::pass);
@@ -148,9 +148,11 @@ TEST(JudgeTap, Bf16MayLoseTwiceWhatTransformersLosesAndOneAndAQuarterInTheMean) 
 }
 
 TEST(LossyRmsLimit, FewValuesStrayFurther) {
-  EXPECT_DOUBLE_EQ(lossy_rms_limit(1, 1000), 1.25 + 5e-5);
-  EXPECT_DOUBLE_EQ(lossy_rms_limit(1, 256), 1.25 + 5e-5);
-  EXPECT_DOUBLE_EQ(lossy_rms_limit(1, 16), 2 + 5e-5);
+  EXPECT_DOUBLE_EQ(lossy_rms_limit(1, 1000, 100), 1.25 + 5e-5);
+  EXPECT_DOUBLE_EQ(lossy_rms_limit(1, 256, 16), 1.25 + 5e-5);
+  EXPECT_DOUBLE_EQ(lossy_rms_limit(1, 16, 16), 2 + 5e-5);
+  EXPECT_DOUBLE_EQ(lossy_rms_limit(1, 1000, 1), 2 + 5e-5) << "values of a row are off together";
+  EXPECT_DOUBLE_EQ(lossy_rms_limit(1, 1000, 4), 1.5 + 5e-5);
 }
 
 TEST(JudgeTap, Int8IsJudgedWhereItsLossWasMeasured) {
@@ -169,7 +171,50 @@ TEST(JudgeTap, Int8IsJudgedWhereItsLossWasMeasured) {
 
 TEST(JudgeTap, AnUnknownArithmeticIsUnsupported) {
   Judging j;
-  EXPECT_EQ(judge_tap(j.view("q4_0"), j.tap(kQuery), j.correct(j.tap(kQuery).id)).verdict, Verdict::unsupported);
+  for (const char* unknown : {"tf32", "", "bf16+kv=q4_0", "fp32+kv=", "bf16 +kv=bf16"}) {
+    EXPECT_EQ(judge_tap(j.view(unknown), j.tap(kQuery), j.correct(j.tap(kQuery).id)).verdict, Verdict::unsupported);
+    EXPECT_EQ(judge_ids(j.view(unknown), j.golden, j.golden.generated_ids).verdict, Verdict::unsupported);
+  }
+}
+
+TEST(JudgeTap, ACacheIsJudgedByWhatItLosesAlone) {
+  Judging j;
+  GoldenTap& golden = j.tap(kQuery);
+  std::vector<float> values = j.correct(golden.id);
+  EXPECT_EQ(judge_tap(j.view("fp32+kv=q8_0"), golden, values).verdict, Verdict::unsupported) << "not measured";
+  golden.losses = {{"kv_q8_0", {.most = 0.01, .rms = 0.005}}};
+  golden.noise_bf16 = 1;
+  values[0] += 0.019F;
+  EXPECT_EQ(judge_tap(j.view("fp32+kv=q8_0"), golden, values).verdict, Verdict::pass);
+  values[0] += 0.002F;
+  EXPECT_EQ(judge_tap(j.view("fp32+kv=q8_0"), golden, values).verdict, Verdict::fail_numeric);
+  EXPECT_EQ(judge_tap(j.view("fp32+kv=bf16"), golden, values).verdict, Verdict::unsupported);
+}
+
+TEST(JudgeIds, OtherIdsHaveNoVerdictWhereNobodyKnowsHowLogitsMove) {
+  Judging j;
+  std::vector<std::int64_t> ids = j.golden.generated_ids;
+  ids[1] += 1;
+  std::erase_if(j.golden.taps, [](const GoldenTap& tap) { return tap.id.tap == Tap::logits; });
+  EXPECT_EQ(judge_ids(j.view("bf16"), j.golden, ids).verdict, Verdict::unsupported);
+  EXPECT_EQ(judge_ids(j.view("bf16"), j.golden, j.golden.generated_ids).verdict, Verdict::pass);
+  EXPECT_EQ(judge_ids(j.view("fp32"), j.golden, ids).verdict, Verdict::fail_numeric);
+}
+
+TEST(JudgeTap, LogitsAreComparedAsDistributionsToo) {
+  Judging j;
+  const GoldenTap& golden = j.tap("text.logits");
+  std::vector<float> values = j.correct(golden.id);
+  const auto whole = judge_tap(j.view(), golden, values).agreement;
+  ASSERT_TRUE(whole);
+  EXPECT_EQ(whole->rows, 4U);
+  EXPECT_EQ(whole->same_top, 4U);
+  EXPECT_EQ(whole->kl_most, 0);
+  values[0] += 9;
+  const auto other = judge_tap(j.view(), golden, values).agreement;
+  EXPECT_EQ(other->same_top, 3U);
+  EXPECT_GT(other->kl_most, 1);
+  EXPECT_FALSE(judge_tap(j.view(), j.tap(kQuery), j.correct(j.tap(kQuery).id)).agreement);
 }
 
 TEST(JudgeChoice, ADifferentSetOfExpertsFailsHoweverSmallItsWeights) {

@@ -62,6 +62,13 @@ TEST(Junit, SaysWhatFailedAndHowToRunItAgain) {
   EXPECT_THAT(xml, HasSubstr(R"(<skipped message="the engine has no cache" />)"));
 }
 
+TEST(Junit, SaysHowLogitsAgree) {
+  const std::string xml = to_junit(sample::all_verdicts());
+  EXPECT_THAT(xml, HasSubstr(R"(<property name="logits.kl_mean" value="0.002" />)"));
+  EXPECT_THAT(xml, HasSubstr(R"(<property name="logits.kl_most" value="0.004" />)"));
+  EXPECT_THAT(xml, HasSubstr(R"(<property name="logits.top1" value="3 of 4" />)"));
+}
+
 TEST(Junit, HostileTextStaysText) {
   const std::string xml = to_junit(sample::all_verdicts());
   EXPECT_THAT(xml, Not(HasSubstr("\x1b")));

@@ -15,9 +15,9 @@ using testing::Not;
 TEST(Markdown, OfAPassingRun) {
   EXPECT_EQ(to_markdown(sample::passing()), R"(### assay ✅: 1 passed, 0 failed, 0 unsupported
 
-| engine | golden | passed | failed | unsupported | worst tap | max abs | of tolerance |
-|---|---|--:|--:|--:|---|--:|--:|
-| reference | e2b | 1 | 0 | 0 | short/prefill text.logits | 1.5e-05 | 50 % |
+| engine | golden | passed | failed | unsupported | worst tap | max abs | of tolerance | logits |
+|---|---|--:|--:|--:|---|--:|--:|---|
+| reference | e2b | 1 | 0 | 0 | short/prefill text.logits | 1.5e-05 | 50 % | KL 0.002, at most 0.004; top-1 3 of 4 |
 
 <sub>1.2.3 on Some CPU &lt;2 GHz&gt; (8 cores), 31.2 s</sub>
 )");
@@ -29,9 +29,9 @@ TEST(Markdown, OfAFailure) {
   run.unmet.clear();
   EXPECT_EQ(to_markdown(run), R"(### assay ❌: 0 passed, 1 failed, 0 unsupported
 
-| engine | golden | passed | failed | unsupported | worst tap | max abs | of tolerance |
-|---|---|--:|--:|--:|---|--:|--:|
-| reference | e2b | 0 | 1 | 0 | short/decode text.layer.00.attn.q | 1.5e-05 | 45x |
+| engine | golden | passed | failed | unsupported | worst tap | max abs | of tolerance | logits |
+|---|---|--:|--:|--:|---|--:|--:|---|
+| reference | e2b | 0 | 1 | 0 | short/decode text.layer.00.attn.q | 1.5e-05 | 45x |  |
 
 <details><summary>reference e2b/short/decode: fail-numeric at text.layer.00.attn.q</summary>
 

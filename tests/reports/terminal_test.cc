@@ -18,6 +18,7 @@ TEST(Terminal, APassingRunIsATableAndALine) {
             "engine     golden        paths   max abs   of tolerance  worst tap\n"
             "reference  e2b           1 / 1   1.5e-05           50 %  short/prefill text.logits\n"
             "\n"
+            "reference logits: KL 0.002, at most 0.004; top-1 3 of 4\n"
             "reference: 1 passed, 0 failed, 0 unsupported in 31.2 s\n");
 }
 
@@ -73,7 +74,8 @@ TEST(Terminal, ColorsAndControlCharactersOnlyWhereWanted) {
 
 TEST(Terminal, VerboseShowsEveryPath) {
   const std::string text = terminal_report(sample::all_verdicts(), {.verbose = true});
-  EXPECT_THAT(text, HasSubstr("pass         reference e2b/short/prefill  text.logits max abs 1.5e-05, 50 %  0.12 s\n"));
+  EXPECT_THAT(text, HasSubstr("pass         reference e2b/short/prefill  text.logits max abs 1.5e-05, 50 %  0.12 s\n"
+                              "             logits: KL 0.002, at most 0.004; top-1 3 of 4\n"));
   EXPECT_THAT(text, HasSubstr("unsupported  other e2b/short/decode  0.12 s\n             the engine has no cache\n"));
   EXPECT_THAT(terminal_report(sample::all_verdicts(), {}), Not(HasSubstr("pass         reference")));
 }
