@@ -57,7 +57,7 @@ TEST_F(Cli, BadOptionsExitWith2AndSaySo) {
        std::vector<std::pair<std::string, std::string>>{{"verify --sideways", "--sideways"},
                                                         {"verify --engine nobody", "nobody"},
                                                         {"verify --acts bf16", "--engine"},
-                                                        {"verify --engine reference --acts bf16", "reference"},
+                                                        {"verify --engine reference --acts int8", "reference"},
                                                         {"verify --engine cpu --acts fp8", "fp8"},
                                                         {"verify --engine cpu+speed=11", "speed"},
                                                         {"verify --engine cpu --threads 0", "threads"},
