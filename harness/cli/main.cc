@@ -39,6 +39,7 @@ int run(int argc, char** argv) {
   add_verify(app, exit);
   add_dump(app, exit);
   add_golden(app, exit);
+  add_locate(app, exit);
   add_faults(app, exit);
   add_bench(app, exit);
   add_doctor(app, exit);

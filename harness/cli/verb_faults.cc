@@ -1,6 +1,9 @@
 // `assay faults`: the catalogue, and whether the suite finds every one of it.
 #include <algorithm>
+#include <cstdint>
+#include <iterator>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -11,6 +14,7 @@
 #include "harness/cli/progress.h"
 #include "harness/cli/verbs.h"
 #include "harness/faults/run.h"
+#include "harness/locate/name_faults.h"
 
 namespace assay {
 namespace {
@@ -20,7 +24,9 @@ struct Options {
   std::string golden;
   std::string arithmetic = "fp32";
   int children = 0;
-  bool json = false, markdown = false, verbose = false;
+  bool json = false, markdown = false, verbose = false, name = false;
+  int pairs = 0;
+  std::uint64_t seed = 1;
 };
 
 nlohmann::json as_json(const Fault& fault) {
@@ -117,6 +123,75 @@ void print_lossy(const FaultOutcome& outcome) {
                nearest->ratio, nearest->golden, nearest->nearest, nearest->effect, nearest->noise);
 }
 
+std::string_view word(Naming::Place place) {
+  switch (place) {
+    case Naming::first: return "first";
+    case Naming::tied: return "tied";
+    case Naming::other: return "other";
+    case Naming::none: return "none";
+  }
+  return "";
+}
+
+void print(const std::vector<Naming>& names, bool verbose) {
+  for (const Naming& n : names)
+    if (verbose || !n.named() || !n.error.empty())
+      fmt::print("    {:<16} {:<12} {} {} {}\n", n.golden, n.named() ? "named" : "not named", n.case_name, n.path,
+                 !n.error.empty()           ? n.error
+                 : n.place == Naming::first ? "first"
+                 : n.place == Naming::tied  ? (n.best == n.fault ? "first" : "tied with " + n.best)
+                 : n.best.empty()           ? "no hypothesis"
+                                            : "first is " + n.best);
+}
+
+double percent(std::ptrdiff_t part, std::ptrdiff_t whole) {
+  return whole == 0 ? 100 : 100 * double(part) / double(whole);
+}
+
+/// What the catalogue's names come to.
+struct NameTally {
+  int faults = 0, named = 0, exact = 0, cases = 0, firsts = 0, ties = 0;
+
+  void add(const FaultOutcome& outcome, const std::vector<Naming>& names) {
+    exact += !outcome.control && outcome.as_it_should() && outcome.count(Sighting::right_after) == 0;
+    if (names.empty()) return;
+    ++faults;
+    named += std::ranges::all_of(names, &Naming::named);
+    for (const Naming& n : names) {
+      ++cases;
+      firsts += n.place == Naming::first;
+      ties += n.place == Naming::tied;
+    }
+  }
+  /// A fault's name is help, its place is what the suite promises: less than all will do.
+  bool enough() const { return percent(named, faults) >= 90; }
+};
+
+nlohmann::json as_json(const std::vector<Naming>& names) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const Naming& n : names)
+    all.push_back({{"golden", n.golden},
+                   {"case", n.case_name},
+                   {"path", n.path},
+                   {"place", word(n.place)},
+                   {"best", n.best},
+                   {"error", n.error}});
+  return all;
+}
+
+nlohmann::json as_json(const std::vector<PairNaming>& pairs) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const PairNaming& pair : pairs)
+    all.push_back({{"golden", pair.golden},
+                   {"case", pair.case_name},
+                   {"path", pair.path},
+                   {"faults", {pair.faults[0], pair.faults[1]}},
+                   {"best", pair.best},
+                   {"named", pair.named},
+                   {"error", pair.error}});
+  return all;
+}
+
 /// @param only  a golden's name; empty = all
 Result<FaultGoldens> find_goldens(const std::string& only) {
   FaultGoldens goldens;
@@ -148,6 +223,9 @@ int run(const Options& options) {
   const bool lossy = options.arithmetic != "fp32";
   const std::size_t all_chosen = chosen.size();
   if (lossy) std::erase_if(chosen, [](const Fault* fault) { return !has_budget(*fault); });
+  if (lossy && (options.name || options.pairs > 0))
+    return report(
+        {Failure::bad_input, "faults run", "--arithmetic", "fp32 beside --name and --pairs", options.arithmetic});
   const auto goldens = find_goldens(options.golden);
   if (!goldens) return report(goldens.error());
 
@@ -157,6 +235,22 @@ int run(const Options& options) {
       options.arithmetic);
   progress.clear();
 
+  std::vector<Naming> names;
+  if (options.name) {
+    const Progress naming("cases named");
+    names = name_faults(outcomes, *goldens, options.children,
+                        [&](std::size_t done, std::size_t every) { naming.show(done, every); });
+    naming.clear();
+  }
+  std::vector<PairNaming> pairs;
+  if (options.pairs > 0) {
+    const Progress pairing("pairs");
+    pairs = name_pairs(outcomes, *goldens, options.pairs, options.seed, options.children,
+                       [&](std::size_t done, std::size_t every) { pairing.show(done, every); });
+    pairing.clear();
+  }
+
+  NameTally tally;
   int found = 0, wanted = 0, right = 0, quiet = 0, controls = 0, below = 0;
   nlohmann::json all = nlohmann::json::array();
   for (const FaultOutcome& outcome : outcomes) {
@@ -169,11 +263,15 @@ int run(const Options& options) {
       below += outcome.below_budget();
       right += lossy ? outcome.detected() || outcome.below_budget() : outcome.as_it_should();
     }
+    std::vector<Naming> own;
+    std::ranges::copy_if(names, std::back_inserter(own), [&](const Naming& n) { return n.fault == outcome.fault; });
+    tally.add(outcome, own);
     if (!options.json) {
       if (lossy)
         print_lossy(outcome);
       else
         print(outcome, options.verbose);
+      print(own, options.verbose);
       continue;
     }
     nlohmann::json sightings = nlohmann::json::array();
@@ -196,8 +294,16 @@ int run(const Options& options) {
                    {"detected", outcome.detected()},
                    {"control", outcome.control},
                    {"error", outcome.error},
-                   {"sightings", sightings}});
+                   {"sightings", sightings},
+                   {"naming", as_json(own)}});
   }
+  const auto one_named = std::ranges::count_if(pairs, &PairNaming::named);
+  if (options.json && options.pairs > 0) all = {{"faults", std::move(all)}, {"pairs", as_json(pairs)}};
+  for (const PairNaming& pair : pairs)
+    if (!options.json && (options.verbose || !pair.named))
+      fmt::print("{:<5} {} {} {}: {} + {}: {}\n", pair.named ? "ok" : "MISS", pair.golden, pair.case_name, pair.path,
+                 pair.faults[0], pair.faults[1],
+                 pair.error.empty() ? "best is " + (pair.best.empty() ? "none" : pair.best) : pair.error);
   if (options.json)
     fmt::print("{}\n", all.dump(1));
   else if (lossy)
@@ -209,7 +315,20 @@ int run(const Options& options) {
   else
     fmt::print("faults: {} of {} detected, {} placed; {} of {} controls left alone\n", found, wanted, right, quiet,
                controls);
-  return right == wanted && quiet == controls ? 0 : 1;
+  if (!options.json && options.name) {
+    fmt::print("detected: {} of {} faults ({:.1f} %)\n", found, wanted, percent(found, wanted));
+    fmt::print("placed: {} of {} faults ({:.1f} %) at the exact tap, {} more at the next one that a case holds\n",
+               tally.exact, wanted, percent(tally.exact, wanted), right - tally.exact);
+    fmt::print(
+        "named: {} of {} faults ({:.1f} %) on every golden that shows them; of {} cases {} first, {} tied with the "
+        "first: the case cannot tell them apart ({:.1f} %)\n",
+        tally.named, tally.faults, percent(tally.named, tally.faults), tally.cases, tally.firsts, tally.ties,
+        percent(tally.firsts + tally.ties, tally.cases));
+  }
+  if (!options.json && options.pairs > 0)
+    fmt::print("pairs: one of the two named in {} of {} ({:.1f} %), seed {}\n", one_named, pairs.size(),
+               percent(one_named, std::ssize(pairs)), options.seed);
+  return right == wanted && quiet == controls && (!options.name || tally.enough()) ? 0 : 1;
 }
 
 }  // namespace
@@ -244,6 +363,11 @@ void add_faults(CLI::App& app, int& exit) {
       ->check(CLI::IsMember({"fp32", "bf16", "fp16"}));
   run_verb->add_option("-j", options->children, "processes at once; 0 = as many as cores");
   run_verb->add_flag("--json", options->json, "as JSON");
+  run_verb->add_flag("--name", options->name,
+                     "whether `locate` would call each by its name, on each golden that shows it");
+  run_verb->add_option("--pairs", options->pairs, "so many random pairs of faults at once: is one of the two named?")
+      ->check(CLI::Range(0, 1'000'000));
+  run_verb->add_option("--seed", options->seed, "of the pairs")->capture_default_str();
   run_verb->add_flag("-v", options->verbose, "every golden's sighting");
   run_verb->callback([options, &exit] { exit = run(*options); });
 }

@@ -22,6 +22,7 @@ void add_faults(CLI::App& app, int& exit);
 void add_host(CLI::App& app, int& exit);
 void add_kernel(CLI::App& app, int& exit);
 void add_kv(CLI::App& app, int& exit);
+void add_locate(CLI::App& app, int& exit);
 void add_merge(CLI::App& app, int& exit);
 void add_run(CLI::App& app, int& exit);
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/cpu/engine.h"
+#include "harness/faults/observe.h"
 #include "kernels/isa.h"
 #include "model/quantise.h"
 #include "reference/reference.h"
@@ -87,12 +88,39 @@ Result<Engine> make_cpu(std::string_view settings) {
   return cpu_engine(options);
 }
 
-/// The oracle has one setting: every op's result rounded.
+constexpr EngineOption kFault = {"fault", "a fault of `assay faults list`", "Bend the reference engine by it"};
+
+/// The reference engine with faults in it: what a port with these bugs would give. Beside a drafter, a fault of
+/// drafters bends the drafter and all others the target.
+Result<Engine> make_faulty(std::string_view settings) {
+  std::vector<const Fault*> faults;
+  while (!settings.empty()) {
+    const std::string_view setting = settings.substr(0, settings.find('+'));
+    settings.remove_prefix(std::min(setting.size() + 1, settings.size()));
+    const std::string_view name = setting.substr(0, setting.find('='));
+    const std::string_view value = name.size() < setting.size() ? setting.substr(name.size() + 1) : "";
+    if (name != kFault.name) return wrong("settings of reference", kFault.name, name);
+    const Fault* fault = find_fault(value);
+    if (fault == nullptr || !fault->inject) return wrong(kFault.name, kFault.values, value);
+    faults.push_back(fault);
+  }
+  Engine engine = reference_engine();
+  engine.open = [faults](const Checkpoint& checkpoint) -> Result<std::unique_ptr<Session>> {
+    std::vector<const Fault*> here;
+    for (const Fault* fault : faults)
+      if ((fault->of == Fault::drafter) == checkpoint.plan.assistant.has_value()) here.push_back(fault);
+    return bent_session(here, checkpoint);
+  };
+  return engine;
+}
+
+/// The oracle has every op's result rounded, or faults in it.
 Result<Engine> make_reference(std::string_view settings) {
   if (settings == "acts=fp32") return reference_engine();
   if (settings == "acts=bf16") return rounded_reference_engine(reference::Rounding::bf16);
   if (settings == "acts=fp16") return rounded_reference_engine(reference::Rounding::fp16);
-  return wrong("settings of reference", "acts=fp32, acts=bf16 or acts=fp16", settings);
+  if (settings.starts_with("fault=")) return make_faulty(settings);
+  return wrong("settings of reference", "acts=fp32, acts=bf16, acts=fp16 or fault=NAME", settings);
 }
 
 }  // namespace
@@ -104,8 +132,9 @@ const std::vector<Engine>& built_in_engines() {
 
 std::span<const EngineOption> engine_options() {
   static const auto options = [] {
-    std::array<EngineOption, kCpuOptions.size()> all{};
-    for (std::size_t i = 0; i < all.size(); ++i) all[i] = kCpuOptions[i].option;
+    std::array<EngineOption, kCpuOptions.size() + 1> all{};
+    for (std::size_t i = 0; i < kCpuOptions.size(); ++i) all[i] = kCpuOptions[i].option;
+    all.back() = kFault;
     return all;
   }();
   return options;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <iterator>
+#include <regex>
 
 #include "harness/faults/fault.h"
 
@@ -34,7 +35,8 @@ const std::vector<Fault>& faults() {
                        chat_faults,
                        generation_faults,
                        drafter_faults,
-                       packed_faults})
+                       packed_faults,
+                       backend_faults})
       std::ranges::move(part(), std::back_inserter(joined));
     return joined;
   }();
@@ -58,6 +60,15 @@ std::string catalogue_markdown() {
             (fault.control ? " (control)" : "") + " | " + std::string(fault.what) + " | " +
             std::string(fault.shipped_in) + " |\n";
   return text;
+}
+
+std::vector<std::string> links(const Fault& fault) {
+  static const std::regex issue(R"(([\w.-]+/[\w.-]+)#(\d+))");
+  const std::string text(fault.shipped_in);
+  std::vector<std::string> out;
+  for (std::sregex_iterator found(text.begin(), text.end(), issue); found != std::sregex_iterator(); ++found)
+    out.push_back("https://github.com/" + (*found)[1].str() + "/issues/" + (*found)[2].str());
+  return out;
 }
 
 const Fault* find_fault(std::string_view name) {

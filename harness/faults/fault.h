@@ -49,6 +49,9 @@ const std::vector<Fault>& faults();
 /// Null when there is none of that name.
 const Fault* find_fault(std::string_view name);
 
+/// Addresses of the issues that `shipped_in` names as owner/repository#number.
+std::vector<std::string> links(const Fault& fault);
+
 /// The catalogue as docs/FAULTS.md.
 std::string catalogue_markdown();
 
@@ -80,5 +83,6 @@ std::vector<Fault> chat_faults();
 std::vector<Fault> generation_faults();
 std::vector<Fault> drafter_faults();
 std::vector<Fault> packed_faults();
+std::vector<Fault> backend_faults();
 
 }  // namespace assay

@@ -284,6 +284,16 @@ TapResult judge_tap(const CaseView& view, const GoldenTap& golden, std::span<con
   return judge_kept(view, golden, std::move(*expected), std::move(same_rows));
 }
 
+std::optional<Compared> compared(const CaseView& view, const GoldenTap& golden, std::span<const float> actual) {
+  if (!exists(view.plan, golden.id)) return std::nullopt;
+  const std::size_t cols = columns_of(view, golden.id);
+  if (actual.size() != std::size_t(count_rows(view, golden.id)) * cols) return std::nullopt;
+  std::optional<Kept> expected = kept(view, golden);
+  if (!expected) return std::nullopt;
+  std::vector<float> same_rows = pick(actual, expected->rows, cols);
+  return Compared{std::move(expected->values), std::move(same_rows)};
+}
+
 TapResult judge_ids(const CaseView& view, const GoldenCase& golden, std::span<const std::int64_t> actual) {
   TapResult result;
   result.tap = "generated_ids";

@@ -52,6 +52,13 @@ struct CaseView {
 /// @param actual  all rows of the tap's row space: [B * T, columns], or of the media
 TapResult judge_tap(const CaseView& view, const GoldenTap& golden, std::span<const float> actual);
 
+/// What judge_tap compares: the values that the golden keeps, padding left out, and the engine's at the same rows.
+struct Compared {
+  std::vector<float> expected, actual;
+};
+/// Nothing where judge_tap would say fail_shape.
+std::optional<Compared> compared(const CaseView& view, const GoldenTap& golden, std::span<const float> actual);
+
 /// Judges greedy ids: equal, or no verdict from the first difference of a row on where the golden's margin is too
 /// small. Unsupported for an arithmetic without a tolerance, and for other ids in lower precision where the golden
 /// holds no logits.
