@@ -43,6 +43,9 @@ std::string times(double ratio) {
   if (!std::isfinite(ratio)) return "broken";
   return ratio < 1 ? fmt::format("{:.2g} %", 100 * ratio) : fmt::format("{:.3g}x", ratio);
 }
+/// The call that was to give it broke down: there are no values.
+bool never_came(const TapResult& tap) { return tap.verdict == Verdict::crash || tap.verdict == Verdict::timeout; }
+
 /// `11.6 %`, `3e-06`: shares below a thousandth are easier to compare as powers.
 std::string share(double value) {
   if (!std::isfinite(value)) return "not finite";
@@ -64,6 +67,8 @@ class Text {
     add("{} {} {}/{}/{}\n\n", paint(kRed, name_of(path.verdict)), printable(path.engine), printable(path.golden),
         printable(path.case_name), path.path);
     if (!path.note.empty()) add("  {}\n\n", printable(path.note));
+    if (const TapResult* failing = first_failure(path); path.note.empty() && failing != nullptr && never_came(*failing))
+      add("  {}\n\n", printable(failing->note));
     chart();
     first_wrong();
     birth();
@@ -110,7 +115,10 @@ class Text {
 
   void first_wrong() {
     if (location_.first.empty()) {
-      add("every tap by itself is right: what failed is named above\n\n");
+      const TapResult* failing = first_failure(location_.path);
+      const bool broke_down = failing != nullptr && never_came(*failing);
+      add("{}: what failed is named above\n\n",
+          broke_down ? "every tap that came is right" : "every tap by itself is right");
       return;
     }
     add("{} {}\n", paint(kBold, "first wrong tap"), paint(kRed, printable(location_.first)));
@@ -192,6 +200,7 @@ class Text {
 std::vector<GrowthRow> growth(const Location& location) {
   std::vector<GrowthRow> rows;
   for (const TapResult& tap : location.path.taps) {
+    if (never_came(tap)) continue;
     const std::string name = row_name(tap.tap);
     auto row = std::ranges::find(rows, name, &GrowthRow::name);
     if (row == rows.end()) {

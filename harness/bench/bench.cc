@@ -80,7 +80,7 @@ class EngineBench {
     make_tasks();
     ASSAY_CHECK(make_encoder_tasks());
     ASSAY_CHECK(warm_up());
-    run_.facts["peak_memory_bytes"] = double(peak_memory());
+    if (!engine_.outside) run_.facts["peak_memory_bytes"] = double(peak_memory());
     double weights = 0;
     for (const auto& [name, tensor] : checkpoint_.tensors) weights += double(tensor.bytes.size());
     run_.facts["weights_bytes"] = weights;

@@ -75,8 +75,10 @@ void print_text(const BenchRun& run) {
   fmt::print("{}\n{}", run.model, bench_report(run));
   constexpr double kMebi = 1 << 20;
   const auto fact = [&](const char* name) { return run.facts.contains(name) ? run.facts.at(name) : 0; };
-  fmt::print("opened in {:.2f} s; peak memory {:.0f} MiB, weights {:.0f} MiB{}\n", fact("load_seconds"),
-             fact("peak_memory_bytes") / kMebi, fact("weights_bytes") / kMebi,
+  const std::string peak = run.facts.contains("peak_memory_bytes")
+                               ? fmt::format("peak memory {:.0f} MiB, ", fact("peak_memory_bytes") / kMebi)
+                               : "";  // of an engine in a process of its own
+  fmt::print("opened in {:.2f} s; {}weights {:.0f} MiB{}\n", fact("load_seconds"), peak, fact("weights_bytes") / kMebi,
              fact("warm_up_settled") != 0 ? "" : "; the warm-up ended before times settled");
 }
 

@@ -134,7 +134,7 @@ Json told_json(const Options& options, const Told& told) {
                     {"generated_tokens", told.generated.tokens()},
                     {"generate_seconds", told.generated.generate_seconds},
                     {"generated_tokens_per_second", told.tokens_per_second()}};
-  out["peak_memory_bytes"] = peak_memory();
+  if (!options.engine.outside.any()) out["peak_memory_bytes"] = peak_memory();  // ours says nothing of theirs
   if (const auto& acceptance = told.generated.acceptance)
     out["draft"] = {{"rounds", acceptance->rounds},
                     {"drafted", acceptance->drafted},
@@ -143,7 +143,7 @@ Json told_json(const Options& options, const Told& told) {
   return out;
 }
 
-void print_speed(const Told& told) {
+void print_speed(const Options& options, const Told& told) {
   const Generated& generated = told.generated;
   fmt::print(stderr, "prompt: {} tokens in {:.2f} s, {:.1f} tokens/s; first token after {:.2f} s\n",
              told.prompt_tokens(), generated.prompt_seconds, per_second(told.prompt_tokens(), generated.prompt_seconds),
@@ -153,7 +153,8 @@ void print_speed(const Told& told) {
   if (const auto& acceptance = generated.acceptance)
     fmt::print(stderr, "drafted: {} tokens in {} rounds, {} accepted ({:.0f} %)\n", acceptance->drafted,
                acceptance->rounds, acceptance->accepted, 100 * acceptance->rate());
-  fmt::print(stderr, "peak memory: {:.1f} MiB\n", double(peak_memory()) / (1024.0 * 1024.0));
+  if (!options.engine.outside.any())
+    fmt::print(stderr, "peak memory: {:.1f} MiB\n", double(peak_memory()) / (1024.0 * 1024.0));
 }
 
 Result<void> tell(const Options& options, Runner& runner, double load_seconds) {
@@ -195,7 +196,7 @@ Result<void> tell(const Options& options, Runner& runner, double load_seconds) {
     print_json(told_json(options, told));
   } else {
     std::fflush(stdout);
-    print_speed(told);
+    print_speed(options, told);
   }
   return {};
 }

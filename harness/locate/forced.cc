@@ -95,7 +95,12 @@ void KnownTaps::set(TapId id, Tensor values) {
 }
 
 Result<std::vector<float>> step_alone(Session& session, TapId id, const KnownTaps& known) {
-  return step_on(session, id, known.inputs_of(session.plan(), id));
+  ASSAY_TRY(made, step_on(session, id, known.inputs_of(session.plan(), id)));
+  const Tensor* values = known.find(id);
+  if (values != nullptr && std::int64_t(made.size()) != values->elements())
+    return fail({Failure::bad_output, "step", id.name(), std::to_string(values->elements()) + " values",
+                 std::to_string(made.size())});
+  return made;
 }
 
 TapResult judge_step(const CaseView& view, const GoldenCase& golden, const KnownTaps& known, TapId id,

@@ -397,6 +397,8 @@ Location located(const Engine& engine, const Subject& subject, PathResult failin
       location.rerun_op = location.rerun + " --op " + (location.born.empty() ? location.first : location.born);
     if (observed && options.hypotheses && !location.first.empty())
       hypothesise(engine, subject, *path, mode, *observed, options, location);
+  } else {
+    location.forced_note = "the engine did not get through the case";
   }
   location.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return location;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/program.h"
+#include "external/python.h"
 
 namespace assay {
 namespace {
@@ -19,17 +20,8 @@ const std::string kData = ASSAY_SOURCE_DIR "/golden/data/";
 
 class Examples : public Cli {
  protected:
-  /// `--engine-cmd '...'` with a Python that has numpy; empty: there is none, and the test is skipped.
-  static std::string python(const std::string& script) {
-    for (const char* interpreter : {"/usr/bin/python3", "python3"})
-      if (std::system((std::string(interpreter) + " -c 'import numpy' 2>/dev/null").c_str()) == 0)
-        return " --engine-cmd '" + std::string(interpreter) + " " + script + "' ";
-    return "";
-  }
+  static std::string python(const std::string& script) { return python_engine(script); }
 };
-
-#define NEEDS_PYTHON(flag) \
-  if (flag.empty()) GTEST_SKIP() << "no python3 with numpy (Debian: python3-numpy)"
 
 TEST_F(Examples, TheNumpyPortPassesTextGoldens) {
   const std::string port = python(kExamples + "numpy_port.py");

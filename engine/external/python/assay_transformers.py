@@ -57,12 +57,9 @@ class Engine:
         if model_type_of(model).endswith("assistant"):
             return self._draft(model, call, taps)
         inputs = read_case({name: torch.from_numpy(values.copy()) for name, values in call.tensors.items()})
-        if call.cache == "extend":
-            types = inputs.pop("mm_token_type_ids", None)  # as generate() leaves them out after the prompt
-            if types is not None and blocks_matter(model) and ((types == 1) | (types == 2)).any():
-                raise Unsupported("rows of pictures behind a cache: transformers' mask counts blocks from the piece's start")
-        else:
+        if call.cache != "extend":
             call.state.clear()
+        self._give_types(model, inputs, call)
         if call.cache == "fresh":
             call.state["cache"] = DynamicCache(config=text_config(model))
         more = {"logits_to_keep": call.logit_rows, "return_shared_kv_states": True}
@@ -100,10 +97,22 @@ class Engine:
             with handed_over(model, parts) as extra:
                 return model(**rest, **extra, use_cache=call.cache != "none", **more)
 
+    def _give_types(self, model, inputs, call):
+        """transformers looks image blocks up by a row's place in the whole sequence: behind a cache it is given the types
+        of all of it, as it is given masks. After the prompt they are left out, as generate() does."""
+        types = inputs.pop("mm_token_type_ids", None)
+        now = torch.zeros(call.ids.shape, dtype=torch.long) if types is None else types
+        so_far = torch.cat([call.state.get("types", now[:, :0]), now], dim=1)
+        call.state["types"] = so_far
+        if types is not None and (call.cache != "extend" or blocks_matter(model)):
+            inputs["mm_token_type_ids"] = so_far
+
     def _draft(self, model, call, taps):
         if "inputs_embeds" in call:
             raise Unsupported("a drafter without its target")
         target, state = call.target.model, call.target.state
+        if "cache" in state:
+            state["cache"].activate_past_recording()  # as assisted generation does, which takes tokens back
         shared = dict(state["shared"])
         hidden = torch.from_numpy(call["last_hidden_state"].copy()).to(self.dtype)
         ids = torch.from_numpy(call.ids.copy())
@@ -122,15 +131,13 @@ class Engine:
         if len(set(keep)) > 1:
             raise Unsupported("rows that keep different numbers of tokens: transformers drafts for one row")
         cache = state["cache"]
-        seen = cache.get_seq_length()
-        if keep[0] >= seen:
+        forgotten = cache.get_seq_length() - keep[0]
+        if forgotten <= 0:
             return
-        for layer in cache.layers:
-            window = getattr(layer, "sliding_window", None)
-            if window is not None and seen >= window:
-                raise Unsupported("forgetting tokens of a sliding cache that is full")
-        cache.crop(keep[0])
-        state["shared"] = {kind: tuple(part[:, :, :keep[0]] for part in pair) for kind, pair in state["shared"].items()}
+        cache.crop(-forgotten)
+        state["types"] = state["types"][:, :keep[0]]
+        state["shared"] = {kind: tuple(part[:, :, :-forgotten] for part in pair)
+                           for kind, pair in state["shared"].items()}
 
 
 def model_type_of(model):
