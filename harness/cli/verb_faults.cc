@@ -1,7 +1,9 @@
 // `assay faults`: the catalogue, and whether the suite finds every one of it.
 #include <algorithm>
 #include <cstdint>
+#include <fstream>
 #include <iterator>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "golden/store.h"
+#include "harness/cli/faults_json.h"
 #include "harness/cli/progress.h"
 #include "harness/cli/verbs.h"
 #include "harness/faults/run.h"
@@ -23,6 +26,7 @@ struct Options {
   std::vector<std::string> names;
   std::string golden;
   std::string arithmetic = "fp32";
+  std::string out;
   int children = 0;
   bool json = false, markdown = false, verbose = false, name = false;
   int pairs = 0;
@@ -70,17 +74,6 @@ int show(const Options& options) {
   return 0;
 }
 
-std::string_view word(Sighting::Place place) {
-  switch (place) {
-    case Sighting::unseen: return "unseen";
-    case Sighting::exact: return "exact";
-    case Sighting::right_after: return "right after";
-    case Sighting::generating: return "generating";
-    case Sighting::elsewhere: return "elsewhere";
-  }
-  return "";
-}
-
 void print(const FaultOutcome& outcome, bool verbose) {
   const std::string_view verdict = outcome.as_it_should() ? "ok" : "FAIL";
   if (!outcome.error.empty()) {
@@ -123,16 +116,6 @@ void print_lossy(const FaultOutcome& outcome) {
                nearest->ratio, nearest->golden, nearest->nearest, nearest->effect, nearest->noise);
 }
 
-std::string_view word(Naming::Place place) {
-  switch (place) {
-    case Naming::first: return "first";
-    case Naming::tied: return "tied";
-    case Naming::other: return "other";
-    case Naming::none: return "none";
-  }
-  return "";
-}
-
 void print(const std::vector<Naming>& names, bool verbose) {
   for (const Naming& n : names)
     if (verbose || !n.named() || !n.error.empty())
@@ -150,13 +133,14 @@ double percent(std::ptrdiff_t part, std::ptrdiff_t whole) {
 
 /// What the catalogue's names come to.
 struct NameTally {
-  int faults = 0, named = 0, exact = 0, cases = 0, firsts = 0, ties = 0;
+  int faults = 0, named = 0, alone = 0, exact = 0, cases = 0, firsts = 0, ties = 0;
 
   void add(const FaultOutcome& outcome, const std::vector<Naming>& names) {
     exact += !outcome.control && outcome.as_it_should() && outcome.count(Sighting::right_after) == 0;
     if (names.empty()) return;
     ++faults;
     named += std::ranges::all_of(names, &Naming::named);
+    alone += std::ranges::all_of(names, [](const Naming& n) { return n.place == Naming::first; });
     for (const Naming& n : names) {
       ++cases;
       firsts += n.place == Naming::first;
@@ -167,30 +151,24 @@ struct NameTally {
   bool enough() const { return percent(named, faults) >= 90; }
 };
 
-nlohmann::json as_json(const std::vector<Naming>& names) {
-  nlohmann::json all = nlohmann::json::array();
-  for (const Naming& n : names)
-    all.push_back({{"golden", n.golden},
-                   {"case", n.case_name},
-                   {"path", n.path},
-                   {"place", word(n.place)},
-                   {"best", n.best},
-                   {"error", n.error}});
-  return all;
-}
+/// What is known so far, a line each, on the disk before the next: a run that is ended early leaves what it found.
+class Journal {
+ public:
+  /// @param path  empty: none is kept
+  static Result<Journal> open(const std::string& path) {
+    Journal journal;
+    if (path.empty()) return journal;
+    journal.file_.open(path, std::ios::trunc);
+    if (!journal.file_) return fail({Failure::bad_input, path, "--out", "a file that can be written", "none"});
+    return journal;
+  }
+  void line(const nlohmann::json& what) {
+    if (file_.is_open()) file_ << what.dump() << std::endl;
+  }
 
-nlohmann::json as_json(const std::vector<PairNaming>& pairs) {
-  nlohmann::json all = nlohmann::json::array();
-  for (const PairNaming& pair : pairs)
-    all.push_back({{"golden", pair.golden},
-                   {"case", pair.case_name},
-                   {"path", pair.path},
-                   {"faults", {pair.faults[0], pair.faults[1]}},
-                   {"best", pair.best},
-                   {"named", pair.named},
-                   {"error", pair.error}});
-  return all;
-}
+ private:
+  std::ofstream file_;
+};
 
 /// @param only  a golden's name; empty = all
 Result<FaultGoldens> find_goldens(const std::string& only) {
@@ -229,26 +207,34 @@ int run(const Options& options) {
   const auto goldens = find_goldens(options.golden);
   if (!goldens) return report(goldens.error());
 
+  auto journal = Journal::open(options.out);
+  if (!journal) return report(journal.error());
   const Progress progress("faults");
   const std::vector<FaultOutcome> outcomes = run_faults(
-      chosen, *goldens, options.children, [&](std::size_t done) { progress.show(done, chosen.size()); },
+      chosen, *goldens, options.children,
+      [&](const FaultOutcome& outcome, std::size_t done) {
+        journal->line(as_json(outcome, options.arithmetic, {}));
+        progress.show(done, chosen.size());
+      },
       options.arithmetic);
   progress.clear();
 
-  std::vector<Naming> names;
-  if (options.name) {
+  Named named;
+  if (options.name || options.pairs > 0) {
     const Progress naming("cases named");
-    names = name_faults(outcomes, *goldens, options.children,
-                        [&](std::size_t done, std::size_t every) { naming.show(done, every); });
+    named = name_faults(outcomes, *goldens,
+                        {.singly = options.name,
+                         .pairs = options.pairs,
+                         .seed = options.seed,
+                         .children = options.children,
+                         .ended = [&](const Named& here, std::size_t done, std::size_t every) {
+                           for (const Naming& name : here.faults) journal->line({{"naming", as_json(name)}});
+                           for (const nlohmann::json& pair : as_json(here.pairs)) journal->line({{"pair", pair}});
+                           naming.show(done, every);
+                         }});
     naming.clear();
   }
-  std::vector<PairNaming> pairs;
-  if (options.pairs > 0) {
-    const Progress pairing("pairs");
-    pairs = name_pairs(outcomes, *goldens, options.pairs, options.seed, options.children,
-                       [&](std::size_t done, std::size_t every) { pairing.show(done, every); });
-    pairing.clear();
-  }
+  const std::vector<PairNaming>& pairs = named.pairs;
 
   NameTally tally;
   int found = 0, wanted = 0, right = 0, quiet = 0, controls = 0, below = 0;
@@ -264,7 +250,8 @@ int run(const Options& options) {
       right += lossy ? outcome.detected() || outcome.below_budget() : outcome.as_it_should();
     }
     std::vector<Naming> own;
-    std::ranges::copy_if(names, std::back_inserter(own), [&](const Naming& n) { return n.fault == outcome.fault; });
+    std::ranges::copy_if(named.faults, std::back_inserter(own),
+                         [&](const Naming& n) { return n.fault == outcome.fault; });
     tally.add(outcome, own);
     if (!options.json) {
       if (lossy)
@@ -274,28 +261,7 @@ int run(const Options& options) {
       print(own, options.verbose);
       continue;
     }
-    nlohmann::json sightings = nlohmann::json::array();
-    for (const Sighting& s : outcome.sightings)
-      sightings.push_back({{"golden", s.golden},
-                           {"case", s.case_name},
-                           {"path", s.path},
-                           {"expected", s.expected},
-                           {"first", s.first},
-                           {"place", word(s.place)},
-                           {"ratio", s.ratio},
-                           {"nearest", s.nearest},
-                           {"effect", s.effect},
-                           {"noise", s.noise}});
-    const bool ok = lossy && !outcome.control ? outcome.detected() || outcome.below_budget() : outcome.as_it_should();
-    all.push_back({{"fault", outcome.fault},
-                   {"ok", ok},
-                   {"arithmetic", options.arithmetic},
-                   {"below_budget", lossy && outcome.below_budget()},
-                   {"detected", outcome.detected()},
-                   {"control", outcome.control},
-                   {"error", outcome.error},
-                   {"sightings", sightings},
-                   {"naming", as_json(own)}});
+    all.push_back(as_json(outcome, options.arithmetic, own));
   }
   const auto one_named = std::ranges::count_if(pairs, &PairNaming::named);
   if (options.json && options.pairs > 0) all = {{"faults", std::move(all)}, {"pairs", as_json(pairs)}};
@@ -320,10 +286,11 @@ int run(const Options& options) {
     fmt::print("placed: {} of {} faults ({:.1f} %) at the exact tap, {} more at the next one that a case holds\n",
                tally.exact, wanted, percent(tally.exact, wanted), right - tally.exact);
     fmt::print(
-        "named: {} of {} faults ({:.1f} %) on every golden that shows them; of {} cases {} first, {} tied with the "
-        "first: the case cannot tell them apart ({:.1f} %)\n",
-        tally.named, tally.faults, percent(tally.named, tally.faults), tally.cases, tally.firsts, tally.ties,
-        percent(tally.firsts + tally.ties, tally.cases));
+        "named: {} of {} faults ({:.1f} %) first on every golden that shows them, or tied with the first where the "
+        "case cannot tell them apart; {} ({:.1f} %) first on every one\n",
+        tally.named, tally.faults, percent(tally.named, tally.faults), tally.alone, percent(tally.alone, tally.faults));
+    fmt::print("named, by case: of {} {} first, {} tied ({:.1f} %)\n", tally.cases, tally.firsts, tally.ties,
+               percent(tally.firsts + tally.ties, tally.cases));
   }
   if (!options.json && options.pairs > 0)
     fmt::print("pairs: one of the two named in {} of {} ({:.1f} %), seed {}\n", one_named, pairs.size(),
@@ -363,6 +330,7 @@ void add_faults(CLI::App& app, int& exit) {
       ->check(CLI::IsMember({"fp32", "bf16", "fp16"}));
   run_verb->add_option("-j", options->children, "processes at once; 0 = as many as cores");
   run_verb->add_flag("--json", options->json, "as JSON");
+  run_verb->add_option("--out", options->out, "write what becomes of each as soon as it is known, a line of JSON each");
   run_verb->add_flag("--name", options->name,
                      "whether `locate` would call each by its name, on each golden that shows it");
   run_verb->add_option("--pairs", options->pairs, "so many random pairs of faults at once: is one of the two named?")

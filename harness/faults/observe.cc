@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/media_rows.h"
 #include "golden/check.h"
 #include "harness/drive/draft.h"
 #include "harness/drive/speculative.h"
@@ -33,6 +34,25 @@ Result<Models> open_models(const GoldenEntry& entry, const GoldenInfo& info) {
   return models;
 }
 
+Result<CaseView> case_view(const Plan& plan, const GoldenCase& golden, const CaseInputs& inputs,
+                           std::string_view arithmetic) {
+  CaseView view{.plan = plan,
+                .batch = inputs.batch,
+                .tokens = inputs.tokens,
+                .mask = inputs.mask,
+                .positions = inputs.positions,
+                .taps = golden.taps,
+                .arithmetic = arithmetic};
+  if (plan.assistant) {  // rows of a drafter's taps are steps of a round, none of them padding
+    view.tokens = golden.draft_steps;
+    view.mask = view.positions = {};
+    return view;
+  }
+  ASSAY_TRY(media, media_rows(plan, inputs.more));
+  view.media = std::move(media);
+  return view;
+}
+
 Result<Observed> observe(Session& session, Session* target, const GoldenCase& golden, const CaseInputs& inputs,
                          const Watch& watch) {
   DriveOptions options{.path = watch.path, .generate = watch.generate ? golden.generated : 0, .taps = watch.taps};
@@ -61,7 +81,7 @@ Result<Observed> observe(Session& session, Session* target, const GoldenCase& go
 }
 
 Result<BentOracle> bent_oracle(std::span<const Fault* const> faults, const Checkpoint& checkpoint,
-                               const Checkpoint* target) {
+                               const Checkpoint* target, std::optional<reference::Rounding> rounding) {
   BentOracle oracle{.bent = true};
   ASSAY_TRY(parts, reference::assemble(checkpoint));
   std::optional<reference::Parts> of_target;
@@ -75,6 +95,8 @@ Result<BentOracle> bent_oracle(std::span<const Fault* const> faults, const Check
         oracle.bent && fault->inject && (!targets || of_target) && fault->inject(targets ? *of_target : parts);
   }
   if (!oracle.bent) return oracle;
+  if (rounding) reference::round_results(parts, *rounding);
+  if (rounding && of_target) reference::round_results(*of_target, *rounding);
   oracle.session = reference::make_session(std::move(parts));
   if (of_target) oracle.target = reference::make_session(*std::move(of_target));
   for (const Fault* fault : faults)

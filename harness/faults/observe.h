@@ -11,7 +11,9 @@
 #include "golden/store.h"
 #include "harness/drive/drive.h"
 #include "harness/faults/fault.h"
+#include "harness/judge/judge.h"
 #include "model/checkpoint.h"
+#include "reference/rounded.h"
 
 namespace assay {
 
@@ -21,6 +23,11 @@ struct Models {
   std::optional<Checkpoint> target;
 };
 Result<Models> open_models(const GoldenEntry& entry, const GoldenInfo& info);
+
+/// How the taps of a case are judged. It refers to `plan`, `golden` and `inputs`.
+/// Errors: bad_input (media of a wrong shape).
+Result<CaseView> case_view(const Plan& plan, const GoldenCase& golden, const CaseInputs& inputs,
+                           std::string_view arithmetic);
 
 struct Observed {
   Driven driven;
@@ -45,10 +52,11 @@ struct BentOracle {
   bool bent = false;  ///< each of them had something to bend
 };
 
-/// @param target  of a drafter, else null
+/// @param target    of a drafter, else null
+/// @param rounding  of what every op returns, the bent ones too; none: fp32
 /// Errors: bad_input (a tensor that is not there).
 Result<BentOracle> bent_oracle(std::span<const Fault* const> faults, const Checkpoint& checkpoint,
-                               const Checkpoint* target);
+                               const Checkpoint* target, std::optional<reference::Rounding> rounding = {});
 
 /// One bent session, of whichever model the checkpoint is; the true one where there are no faults.
 /// Errors: unsupported (this model has nothing to bend).

@@ -4,11 +4,10 @@
 #include <limits>
 #include <utility>
 
+#include <omp.h>
 #include <nlohmann/json.hpp>
 
-#include "golden/check.h"
-#include "harness/drive/draft.h"
-#include "harness/drive/speculative.h"
+#include "harness/faults/observe.h"
 #include "harness/frontend/stages.h"
 #include "harness/frontend/verify.h"
 #include "harness/judge/arithmetic.h"
@@ -17,7 +16,6 @@
 #include "harness/verify/other_experts.h"
 #include "model/processor/front_end.h"
 #include "reference/rounded.h"
-#include "reference/session.h"
 
 namespace assay {
 namespace {
@@ -101,23 +99,6 @@ Seen look(const CaseView& view, const GoldenCase& golden, const Driven& driven, 
   return seen;
 }
 
-/// A golden's checkpoint, and a drafter's target.
-struct Models {
-  Checkpoint checkpoint;
-  std::optional<Checkpoint> target;
-};
-
-/// A drafter beside its target: the first round after a prompt, or ids alone.
-Result<Driven> drive_drafter(Session& target, Session& drafter, const GoldenCase& golden, const CaseInputs& inputs,
-                             DriveOptions options) {
-  options.generate = golden.draft_steps;
-  if (options.path.kind == Path::draft) return drive_draft(target, drafter, inputs, options);
-  ASSAY_TRY(spoken, speculate(target, drafter, inputs, {.generate = golden.generated, .tokens = golden.draft_steps}));
-  Driven driven;
-  for (const auto& row : spoken.generated) driven.generated.insert(driven.generated.end(), row.begin(), row.end());
-  return driven;
-}
-
 /// The first `kept` of a round's steps, of taps [B, steps, ...].
 std::vector<float> first_steps(std::span<const float> values, int batch, int steps, int kept) {
   const std::size_t row = values.size() / std::size_t(batch), part = row / std::size_t(steps) * std::size_t(kept);
@@ -159,70 +140,26 @@ Seen look_at_ids(const GoldenCase& golden, const Driven& driven) {
 
 Result<Seen> try_case(const Fault& fault, const Models& models, const GoldenCase& golden, const CaseInputs& inputs,
                       Path path, Precision precision, bool& bent) {
-  ASSAY_TRY(oracle, reference::assemble(models.checkpoint));
-  std::unique_ptr<Session> target;
-  if (models.target) {
-    ASSAY_TRY(parts, reference::assemble(*models.target));
-    if (fault.of == Fault::target) bent = fault.inject(parts);
-    if (precision.rounding) reference::round_results(parts, *precision.rounding);
-    target = reference::make_session(std::move(parts));
-    if (fault.of == Fault::target && fault.wrap) target = fault.wrap(std::move(target));
-  }
-  if (fault.of != Fault::target) bent = fault.inject(oracle);
+  const Fault* const one[] = {&fault};
+  const Checkpoint* const beside = models.target ? &*models.target : nullptr;
+  ASSAY_TRY(oracle, bent_oracle(one, models.checkpoint, beside, precision.rounding));
+  bent = oracle.bent;
   if (!bent) return Seen{};
-  if (precision.rounding) reference::round_results(oracle, *precision.rounding);
   const Plan& plan = models.checkpoint.plan;
-  const std::unique_ptr<Session> session = reference::make_session(std::move(oracle));
-  DriveOptions options{.path = path, .generate = golden.generated, .taps = {}};
-  for (const GoldenTap& tap : golden.taps) options.taps.push_back(tap.id);
-  const auto run = [&] {
-    return target ? drive_drafter(*target, *session, golden, inputs, options) : drive(*session, inputs, options);
-  };
-  auto driven = run();
-  if (!driven && driven.error().kind == Failure::bad_output) {
-    // Not finite while generating: seen, and later than any tap of the prompt can tell.
-    options.generate = 0;
-    driven = run();
-  }
-  // A tap with another number of rows breaks the engine's contract: it is wrong, if none before it is.
-  std::optional<TapId> misshapen;
-  if (!driven && driven.error().kind == Failure::bad_output) misshapen = TapId::parse(driven.error().field);
-  if (misshapen) {
-    const int layers = int(plan.layers.size()), at = misshapen->order(layers);
-    std::erase_if(options.taps, [&](TapId id) { return id.order(layers) >= at; });
-    driven = run();
-  }
-  if (!driven) return fail(driven.error());
-  if (path.kind == Path::speculative) return look_at_ids(golden, *driven);
-  CaseView view{.plan = plan,
-                .batch = inputs.batch,
-                .tokens = inputs.tokens,
-                .mask = inputs.mask,
-                .positions = inputs.positions,
-                .taps = golden.taps,
-                .arithmetic = precision.arithmetic};
-  if (target) {
-    view.mask = view.positions = {};  // rows of a drafter's taps are steps of a round, none of them padding
-    return look_by_steps(view, golden, *driven, fault, fault.shows_at(plan));
-  }
-  ASSAY_TRY(media, media_rows(plan, inputs.more));
-  view.media = std::move(media);
+  Watch watch{.path = path, .taps = {}, .generate = true};
+  for (const GoldenTap& tap : golden.taps) watch.taps.push_back(tap.id);
+  ASSAY_TRY(observed, observe(*oracle.session, oracle.target.get(), golden, inputs, watch));
+  const Driven& driven = observed.driven;
+  if (path.kind == Path::speculative) return look_at_ids(golden, driven);
+  ASSAY_TRY(view, case_view(plan, golden, inputs, precision.arithmetic));
+  if (plan.assistant) return look_by_steps(view, golden, driven, fault, fault.shows_at(plan));
   const std::optional<TapId> expected = fault.shows_at(plan);
-  Seen seen = look(view, golden, *driven, fault, expected);
+  Seen seen = look(view, golden, driven, fault, expected);
   if (!may_choose_otherwise(plan, precision.arithmetic) || seen.ratio <= 1) return seen;
-  const auto other = with_experts_of(*session, models.checkpoint, golden, inputs, path, precision.arithmetic);
+  const auto other = with_experts_of(*oracle.session, models.checkpoint, golden, inputs, path, precision.arithmetic);
   if (!other || !*other) return seen;
   view.taps = (*other)->golden.taps;
-  return look(view, (*other)->golden, *driven, fault, expected);
-}
-
-Result<Models> open_models(const GoldenEntry& entry, const GoldenInfo& info) {
-  ASSAY_TRY(checkpoint, open_checkpoint(entry));
-  Models models{std::move(checkpoint), std::nullopt};
-  if (info.target.empty()) return models;
-  ASSAY_TRY(target, open_target(entry.file.parent_path().parent_path(), info, models.checkpoint.plan));
-  models.target = std::move(target.checkpoint);
-  return models;
+  return look(view, (*other)->golden, driven, fault, expected);
 }
 
 std::optional<reference::Rounding> rounding_of(std::string_view arithmetic) {
@@ -248,6 +185,30 @@ Result<std::vector<FrontEndCase>> cases_for(std::string_view stage, const FrontE
     return std::ranges::any_of(one.stages, [&](const auto& held) { return without_number(held.name) == stage; });
   });
   return cases;
+}
+
+/// What a child sent, or how it ended.
+FaultOutcome outcome_of(const Fault& fault, const Outcome& outcome) {
+  FaultOutcome result{.fault = std::string(fault.name), .control = fault.control};
+  if (outcome.end != Outcome::finished || outcome.messages.empty()) {
+    result.error = outcome.what.empty() ? "no result" : outcome.what;
+    return result;
+  }
+  const nlohmann::json message = nlohmann::json::parse(outcome.messages.front());
+  if (message.contains("error")) result.error = message["error"];
+  if (message.contains("sightings"))
+    for (const nlohmann::json& s : message["sightings"])
+      result.sightings.push_back({.golden = s[0],
+                                  .case_name = s[1],
+                                  .path = s[2],
+                                  .expected = s[3],
+                                  .first = s[4],
+                                  .place = Sighting::Place(s[5].get<int>()),
+                                  .ratio = s[6],
+                                  .nearest = s[7],
+                                  .effect = s[8],
+                                  .noise = s[9]});
+  return result;
 }
 
 }  // namespace
@@ -355,12 +316,14 @@ Result<Sighting> run_fault(const Fault& fault, const FrontEndGolden& golden) {
 }
 
 std::vector<FaultOutcome> run_faults(const std::vector<const Fault*>& chosen, const FaultGoldens& goldens, int children,
-                                     const std::function<void(std::size_t)>& ended, std::string_view arithmetic) {
+                                     const std::function<void(const FaultOutcome&, std::size_t)>& ended,
+                                     std::string_view arithmetic) {
   const bool exact = !rounding_of(arithmetic);
   std::vector<Work> works;
   works.reserve(chosen.size());
   for (const Fault* fault : chosen)
     works.push_back([fault, &goldens, arithmetic, exact](const Send& send) {
+      omp_set_num_threads(1);  // there is a child a core
       nlohmann::json sightings = nlohmann::json::array();
       const auto add = [&](const Sighting& s) {
         sightings.push_back(
@@ -384,32 +347,15 @@ std::vector<FaultOutcome> run_faults(const std::vector<const Fault*>& chosen, co
         }
       send(nlohmann::json{{"sightings", sightings}}.dump());
     });
-  const std::vector<Outcome> outcomes =
-      isolate(works, {.children = children, .deadline = std::chrono::seconds(600), .ended = ended});
-
-  std::vector<FaultOutcome> results;
-  for (std::size_t i = 0; i < chosen.size(); ++i) {
-    FaultOutcome result{.fault = std::string(chosen[i]->name), .control = chosen[i]->control};
-    if (outcomes[i].end != Outcome::finished || outcomes[i].messages.empty()) {
-      result.error = outcomes[i].what.empty() ? "no result" : outcomes[i].what;
-    } else {
-      const nlohmann::json message = nlohmann::json::parse(outcomes[i].messages.front());
-      if (message.contains("error")) result.error = message["error"];
-      if (message.contains("sightings"))
-        for (const nlohmann::json& s : message["sightings"])
-          result.sightings.push_back({.golden = s[0],
-                                      .case_name = s[1],
-                                      .path = s[2],
-                                      .expected = s[3],
-                                      .first = s[4],
-                                      .place = Sighting::Place(s[5].get<int>()),
-                                      .ratio = s[6],
-                                      .nearest = s[7],
-                                      .effect = s[8],
-                                      .noise = s[9]});
-    }
-    results.push_back(std::move(result));
-  }
+  std::vector<FaultOutcome> results(chosen.size());
+  std::size_t done = 0;
+  isolate(works, {.children = children,
+                  .deadline = std::chrono::seconds(600),
+                  .ended = {},
+                  .came = [&](std::size_t i, const Outcome& outcome) {
+                    results[i] = outcome_of(*chosen[i], outcome);
+                    if (ended) ended(results[i], ++done);
+                  }});
   return results;
 }
 

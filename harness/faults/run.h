@@ -73,9 +73,9 @@ struct FaultGoldens {
 
 /// Every fault on every golden of its kind, in parallel processes; outcomes in the order of `chosen`. In lower
 /// precision the first golden that shows a fault is its last.
-/// @param ended  called with the number of faults that are done
+/// @param ended  called as soon as a fault is done, with the number of those that are
 std::vector<FaultOutcome> run_faults(const std::vector<const Fault*>& chosen, const FaultGoldens& goldens, int children,
-                                     const std::function<void(std::size_t)>& ended,
+                                     const std::function<void(const FaultOutcome&, std::size_t)>& ended,
                                      std::string_view arithmetic = "fp32");
 
 }  // namespace assay

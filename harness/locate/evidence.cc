@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "engine/media_rows.h"
 #include "harness/verify/select.h"
 
 namespace assay {
@@ -75,25 +74,6 @@ Piece generated(const CaseView& view, const GoldenCase& golden, const Observed& 
 }
 
 }  // namespace
-
-Result<CaseView> case_view(const Plan& plan, const GoldenCase& golden, const CaseInputs& inputs,
-                           std::string_view arithmetic) {
-  CaseView view{.plan = plan,
-                .batch = inputs.batch,
-                .tokens = inputs.tokens,
-                .mask = inputs.mask,
-                .positions = inputs.positions,
-                .taps = golden.taps,
-                .arithmetic = arithmetic};
-  if (plan.assistant) {  // rows of a drafter's taps are steps of a round, none of them padding
-    view.tokens = golden.draft_steps;
-    view.mask = view.positions = {};
-    return view;
-  }
-  ASSAY_TRY(media, media_rows(plan, inputs.more));
-  view.media = std::move(media);
-  return view;
-}
 
 std::vector<Piece> evidence(const CaseView& view, const GoldenCase& golden, const Observed& observed,
                             const Watch& watch) {

@@ -14,11 +14,6 @@
 
 namespace assay {
 
-/// How the taps of a case are judged. It refers to `plan`, `golden` and `inputs`.
-/// Errors: bad_input (media of a wrong shape).
-Result<CaseView> case_view(const Plan& plan, const GoldenCase& golden, const CaseInputs& inputs,
-                           std::string_view arithmetic);
-
 struct Piece {
   std::string name;  ///< a tap, `generated_logits` or `generated_ids`
   int step = 0;      ///< of a drafter's round

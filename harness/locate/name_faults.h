@@ -1,6 +1,6 @@
 // Whether locate would call a fault by its name: what an engine with the fault gives is laid beside every suspect of
 // the catalogue. The engine's sums are rounded otherwise than the oracle's, as another engine's would be. One fault, or
-// two at once. Not here: whether a fault is found at all (harness/faults/run.h).
+// two at once. Not here: whether a fault is found at all (harness/faults/run.h); a case of it (trial.h).
 #pragma once
 
 #include <cstddef>
@@ -29,11 +29,6 @@ struct Naming {
   bool named() const { return place == first || place == tied; }
 };
 
-/// One for each golden that shows a fault, in the order of `outcomes`; of the front end too.
-/// @param ended  called with the number of cases that are done and of all
-std::vector<Naming> name_faults(const std::vector<FaultOutcome>& outcomes, const FaultGoldens& goldens, int children,
-                                const std::function<void(std::size_t, std::size_t)>& ended);
-
 /// Two faults of one golden in one engine.
 struct PairNaming {
   std::string golden, case_name, path;
@@ -43,10 +38,21 @@ struct PairNaming {
   std::string error;
 };
 
-/// Pairs drawn at random from the faults that show on a golden by themselves.
+struct Named {
+  std::vector<Naming> faults;  ///< one for each golden that shows a fault, in the order of the outcomes; stages too
+  std::vector<PairNaming> pairs;
+};
+
+struct NamingOptions {
+  bool singly = true;  ///< each fault by itself
+  int pairs = 0;       ///< drawn at random from the faults that show on the same case by themselves, all as likely
+  std::uint64_t seed = 1;
+  int children = 0;
+  /// Called as soon as a case is done with what came of it, and with the number of cases that are done and of all.
+  std::function<void(const Named& here, std::size_t done, std::size_t all)> ended = {};
+};
+
 /// @param outcomes  of faults that were run
-std::vector<PairNaming> name_pairs(const std::vector<FaultOutcome>& outcomes, const FaultGoldens& goldens, int pairs,
-                                   std::uint64_t seed, int children,
-                                   const std::function<void(std::size_t, std::size_t)>& ended);
+Named name_faults(const std::vector<FaultOutcome>& outcomes, const FaultGoldens& goldens, const NamingOptions& options);
 
 }  // namespace assay
