@@ -48,6 +48,11 @@ Fault activation(std::string_view name, std::string_view row, std::string_view w
           }};
 }
 
+/// Where an error of every norm of the decoder is born.
+std::optional<TapId> first_norm(const Plan& plan) {
+  return plan.ple_width > 0 ? TapId{Tap::ple, -1} : TapId{Tap::attn_norm, 0};
+}
+
 }  // namespace
 
 std::vector<Fault> layer_faults() {
@@ -56,9 +61,7 @@ std::vector<Fault> layer_faults() {
        .row = "A10",
        .what = "RMS norms multiply by 1 + w, as Gemma 1 to 3 did.",
        .shipped_in = "pytorch/executorch#19901 (the mirror error)",
-       .shows_at = [](const Plan& plan) -> std::optional<TapId> {
-         return plan.ple_width > 0 ? TapId{Tap::ple, -1} : TapId{Tap::attn_norm, 0};
-       },
+       .shows_at = first_norm,
        .inject =
            [](Parts& oracle) {
              const auto bent = [](Rows<float> x, std::span<const float> weight, float eps) {
@@ -91,20 +94,20 @@ std::vector<Fault> layer_faults() {
        .row = "x",
        .what = "Epsilon is added to the root instead of the mean square.",
        .shipped_in = "",
-       .shows_at = at(Tap::attn_norm),
+       .shows_at = first_norm,
        .inject =
            [](Parts& oracle) {
-             return each(oracle, any, [](Layer& layer) {
-               layer.ops.rms_norm = [](Rows<float> x, std::span<const float> weight, float eps) {
-                 for (int r = 0; r < x.rows; ++r) {
-                   double squares = 0;
-                   for (const float v : x.row(r)) squares += double{v} * v;
-                   const float root = float(std::sqrt(squares / x.cols)) + eps;
-                   for (std::size_t c = 0; c < x.row(r).size(); ++c)
-                     x.row(r)[c] *= (weight.empty() ? 1.0F : weight[c]) / root;
-                 }
-               };
-             });
+             const auto bent = [](Rows<float> x, std::span<const float> weight, float eps) {
+               for (int r = 0; r < x.rows; ++r) {
+                 double squares = 0;
+                 for (const float v : x.row(r)) squares += double{v} * v;
+                 const float root = float(std::sqrt(squares / x.cols)) + eps;
+                 for (std::size_t c = 0; c < x.row(r).size(); ++c)
+                   x.row(r)[c] *= (weight.empty() ? 1.0F : weight[c]) / root;
+               }
+             };
+             oracle.ops.rms_norm = bent;
+             return each(oracle, any, [&](Layer& layer) { layer.ops.rms_norm = bent; });
            }},
       {.name = "norm-epsilon-default",
        .row = "x",

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "golden"))
 
 import torch  # noqa: E402
 import transformers  # noqa: E402
-from transformers import DynamicCache  # noqa: E402
+from transformers import AutoConfig, DynamicCache  # noqa: E402
 
 from generate.assistant_run import Taps as DrafterTaps  # noqa: E402
 from generate.assistant_run import open_drafter  # noqa: E402
@@ -46,11 +46,16 @@ class Engine:
             model = open_drafter(directory, self.dtype)
             model.set_attn_implementation(self.attention)
         elif kind in CLASSES:
-            model = CLASSES[kind].from_pretrained(directory, dtype=self.dtype, attn_implementation=self.attention)
+            model = CLASSES[kind].from_pretrained(directory, dtype=self.dtype, attn_implementation=self._each(directory))
             text_config(model)._experts_implementation = "eager"
         else:
             raise Unsupported(f"model_type {kind}")
         return model.eval()
+
+    def _each(self, directory):
+        """The attention of each part: the audio tower's relative positions exist as eager alone."""
+        parts = AutoConfig.from_pretrained(directory).sub_configs
+        return {part: "eager" if part == "audio_config" else self.attention for part in parts} or self.attention
 
     def run(self, model, call, taps):
         """One forward."""
