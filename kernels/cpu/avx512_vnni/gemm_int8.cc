@@ -16,12 +16,25 @@ struct Dot {
   }
 };
 
-/// Scales of 16 rows that lie `at` bytes from their starts, as fp32: the lower half of each gathered word.
+/// Scales of 16 rows that lie `at` bytes from their starts, as fp32. Inserted one by one: a register read back from 16
+/// short stores would wait for all of them.
 [[gnu::always_inline]] inline __m512 gather_halves(const std::byte* const* rows, std::size_t at) {
-  std::uint16_t halves[16];
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) __builtin_memcpy(halves + i, rows[i] + at, 2);
-  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves)));
+  const auto half = [&](int i) __attribute__((always_inline)) {
+    std::uint16_t bits;
+    __builtin_memcpy(&bits, rows[i] + at, 2);
+    return bits;
+  };
+  const auto eight = [&](int i) __attribute__((always_inline)) {
+    __m128i v = _mm_cvtsi32_si128(half(i));
+    v = _mm_insert_epi16(v, half(i + 1), 1);
+    v = _mm_insert_epi16(v, half(i + 2), 2);
+    v = _mm_insert_epi16(v, half(i + 3), 3);
+    v = _mm_insert_epi16(v, half(i + 4), 4);
+    v = _mm_insert_epi16(v, half(i + 5), 5);
+    v = _mm_insert_epi16(v, half(i + 6), 6);
+    return _mm_insert_epi16(v, half(i + 7), 7);
+  };
+  return _mm512_cvtph_ps(_mm256_setr_m128i(eight(0), eight(8)));
 }
 
 /// 64 bytes of two blocks (or one: the rest is 0) become 16 words of a panel; blocks lie `step` apart.

@@ -12,7 +12,7 @@ namespace {
 template <class Vector, class W>
 struct FloatKind {
   using V = Vector;
-  static constexpr int kTokens = V::kTokensFloat, kChunkCols = kChunk, kStarts = 0;
+  static constexpr int kTokens = V::kTokensFloat, kChunkCols = kChunk, kStarts = 0, kSteps = 1;
   static constexpr std::size_t kStep = 2 * V::kLanes * 4, kPanelBytes = kStep * kChunk;
   static std::size_t row_bytes(int cols) { return W::bytes(cols); }
 
@@ -30,7 +30,8 @@ struct FloatKind {
 
   template <int T>
   [[gnu::always_inline]] static void tile(const std::byte* panel, const std::int32_t*, const Activations& x, int token,
-                                          int col, int cols, typename V::F (&sums)[2][T]) {
+                                          int col, int cols, Ahead& ahead, typename V::F (&sums)[2][T]) {
+    ahead.step();
     const auto* values = static_cast<const float*>(x.values) + std::size_t(token) * std::size_t(x.cols) + col;
     for (auto& row : sums)
       for (auto& sum : row) sum = V::zero();
@@ -53,7 +54,8 @@ struct WidenedKind : FloatKind<Vector, ValuesBf16> {
   using V = Vector;
   template <int T>
   [[gnu::always_inline]] static void tile(const std::byte* panel, const std::int32_t*, const Activations& x, int token,
-                                          int col, int cols, typename V::F (&sums)[2][T]) {
+                                          int col, int cols, Ahead& ahead, typename V::F (&sums)[2][T]) {
+    ahead.step();
     const auto* values = static_cast<const std::uint16_t*>(x.values) + std::size_t(token) * std::size_t(x.cols) + col;
     for (auto& row : sums)
       for (auto& sum : row) sum = V::zero();

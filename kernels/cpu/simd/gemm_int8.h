@@ -17,7 +17,7 @@ namespace {
 template <class Vector, class Dot, class Format>
 struct Int8Kind {
   using V = Vector;
-  static constexpr int kTokens = V::kTokens, kChunkCols = 4 * kChunk, kBlocks = kChunkCols / 32;
+  static constexpr int kTokens = V::kTokens, kChunkCols = 4 * kChunk, kBlocks = kChunkCols / 32, kSteps = kBlocks;
   static constexpr int kScales = Format::kScales, kWords = 8 / kScales;  ///< words that share a scale
   /// Where integer sums start: for each scale of a chunk, unless weights are not too large.
   static constexpr int kStarts = Format::kExcess != 0 ? kBlocks * kScales : 0;
@@ -38,7 +38,7 @@ struct Int8Kind {
 
   template <int T>
   [[gnu::always_inline]] static void tile(const std::byte* panel, const std::int32_t* starts, const Activations& x,
-                                          int token, int col, int cols, typename V::F (&sums)[2][T]) {
+                                          int token, int col, int cols, Ahead& ahead, typename V::F (&sums)[2][T]) {
     const std::size_t x_stride = std::size_t(x.cols), block_stride = x_stride / 32;
     const int blocks = cols / 32;
     const auto* values = static_cast<const std::int8_t*>(x.values) + std::size_t(token) * x_stride + std::size_t(col);
@@ -46,6 +46,7 @@ struct Int8Kind {
     for (auto& row : sums)
       for (auto& sum : row) sum = V::zero();
     for (int b = 0; b < blocks; ++b) {
+      ahead.step();
 #pragma GCC unroll 2
       for (int s = 0; s < kScales; ++s) {
         typename V::I products[2][T];

@@ -23,6 +23,26 @@ constexpr int kGroup = 4;
 template <class V>
 constexpr int kPanelRows = 2 * V::kLanes;
 
+/// Fetches rows of weights that the next panel is made of, a few lines a step while this panel is used: a core has some
+/// two dozen fetches under way at most, and what else it misses waits behind them.
+struct Ahead {
+  const std::byte *row, *end;
+  std::size_t stride, bytes;  ///< from row to row; wanted of each
+  int lines;                  ///< of a step
+  std::size_t at = 0;
+
+  [[gnu::always_inline]] void step() {
+    for (int i = 0; i < lines && row < end; ++i) {
+      __builtin_prefetch(row + (at < bytes ? at : bytes - 1), 0, 2);  // rows begin anywhere in a line: one more each
+      at += 64;
+      if (at >= bytes + 64) {
+        row += stride;
+        at = 0;
+      }
+    }
+  }
+};
+
 /// Sums of a tile on their way: to the buffer, or with what is there to y.
 /// @param sums   [2][T]: kLanes rows each
 /// @param rows   of the panel that exist
@@ -45,19 +65,21 @@ template <class V, int T>
 /// Runs a kind's tiles over everything.
 /// @param Kind  kTokens; kChunkCols; pack(rows, col, cols, panel): rows[kPanelRows] point at rows of weights;
 ///              kStarts numbers for each token that starts(x, token, col, cols, numbers) works out;
-///              tile<T>(panel, numbers, x, token, col, cols, sums): adds nothing to what sums held
+///              tile<T>(panel, numbers, x, token, col, cols, ahead, sums): adds nothing to what sums held; calls
+///              ahead.step() some kSteps times
 template <class V, class Kind>
 void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
   alignas(64) std::byte panel[Kind::kPanelBytes];
   alignas(64) float buffers[kGroup][kTokenBlock * kPanelRows<V>];
   [[maybe_unused]] std::int32_t starts[kTokenBlock * Kind::kStarts + 1];
-  const std::size_t kAhead = Kind::row_bytes(Kind::kChunkCols);
+  const std::size_t ahead_bytes = Kind::row_bytes(Kind::kChunkCols);
   const std::size_t bytes = Kind::row_bytes(w.cols), y_stride = std::size_t(stride);
   const int blocks = (x.tokens + kTokenBlock - 1) / kTokenBlock, tile = Kind::kTokens;
   const int of_each = blocks == 0 ? 0 : ((x.tokens + blocks - 1) / blocks + tile - 1) / tile * tile;  // about equal
   for (int block = 0; block < x.tokens; block += of_each) {
     const int end = x.tokens - block < of_each ? x.tokens : block + of_each;
-    const int rows_ahead = (kPanelRows<V> * tile + end - block - 1) / (end - block);  // of a tile
+    const int steps = (end - block + tile - 1) / tile * Kind::kSteps;
+    const int ahead_lines = (kPanelRows<V> * int(ahead_bytes / 64 + 2) + steps - 1) / steps;
     for (int group = first; group < last; group += kGroup * kPanelRows<V>)
       for (int col = 0; col < w.cols; col += Kind::kChunkCols) {
         const int cols = w.cols - col < Kind::kChunkCols ? w.cols - col : Kind::kChunkCols;
@@ -77,23 +99,25 @@ void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, i
           const bool more = row + kPanelRows<V> < last && row + kPanelRows<V> < group + kGroup * kPanelRows<V>;
           const int next_row = more || is_last ? row + kPanelRows<V> : group;
           const int next_col = more ? col : is_last ? 0 : col + Kind::kChunkCols;
-          const std::byte* ahead = w.data + std::size_t(next_row) * bytes + Kind::row_bytes(next_col);
-          const std::byte* const ahead_end =
-              w.data + std::size_t(next_row + kPanelRows<V> < last ? next_row + kPanelRows<V> : last) * bytes;
-          const auto tiles = [&]<int T>() __attribute__((always_inline)) {
-            for (; token + T <= end; token += T) {
-              for (int r = 0; r < rows_ahead && ahead < ahead_end; ++r, ahead += bytes)
-                for (std::size_t at = 0; at < kAhead; at += 64) __builtin_prefetch(ahead + at, 0, 2);
-              typename V::F sums[2][T];
-              Kind::template tile<T>(panel, starts + (token - block) * Kind::kStarts, x, token, col, cols, sums);
-              put<V, T>(sums, *buffer + (token - block) * kPanelRows<V>, y + std::size_t(token) * y_stride + row,
-                        y_stride, rows, is_first, is_last, w.scale);
-            }
+          const int end_ahead = next_row + kPanelRows<V> < w.rows ? next_row + kPanelRows<V> : w.rows;
+          Ahead ahead{w.data + std::size_t(next_row) * bytes + Kind::row_bytes(next_col),
+                      w.data + std::size_t(end_ahead) * bytes, bytes, ahead_bytes, ahead_lines};
+          const auto one = [&]<int T>() __attribute__((always_inline)) {
+            typename V::F sums[2][T];
+            Kind::template tile<T>(panel, starts + (token - block) * Kind::kStarts, x, token, col, cols, ahead, sums);
+            put<V, T>(sums, *buffer + (token - block) * kPanelRows<V>, y + std::size_t(token) * y_stride + row,
+                      y_stride, rows, is_first, is_last, w.scale);
+            token += T;
           };
-          tiles.template operator()<Kind::kTokens>();
-          if constexpr (Kind::kTokens > 6) tiles.template operator()<6>();
-          if constexpr (Kind::kTokens > 3) tiles.template operator()<3>();
-          tiles.template operator()<1>();
+          while (end - token >= tile) one.template operator()<Kind::kTokens>();
+          // What is left goes at once: a tile of one token takes nearly as long as one of four.
+          const auto rest = [&]<int T>(const auto& self) __attribute__((always_inline)) {
+            if (end - token == T)
+              one.template operator()<T>();
+            else if constexpr (T > 1)
+              self.template operator()<T - 1>(self);
+          };
+          if (token < end) rest.template operator()<Kind::kTokens - 1>(rest);
         }
       }
   }
