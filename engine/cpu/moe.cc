@@ -159,7 +159,7 @@ void run_experts(const Team& team, const KernelTable& kernels, const LayerWeight
   if (team.clock != nullptr) team.lap("experts.gate_up", needs_of_experts(gate_up, plan, starts));
 
   const kernels::Activations middle = buffers.middle.view(down.acts, buffers.gated, starts[plan.count], width);
-  constexpr int kRows = 128;  // as of other products (matrix.cc)
+  constexpr int kRows = 704;  // few tokens pass by: the panels that nothing was fetched for weigh more than even turns
   share_experts(team, plan, starts, hidden, tokens < MoeBuffers::kFew ? (hidden + 1) / 2 : kRows,
                 [&](int e, int first, int last) {
                   const int begin = starts[e], count = starts[e + 1] - begin;

@@ -26,7 +26,7 @@ struct MoeBuffers {
   std::ptrdiff_t slice;
   Operands entering, middle;  ///< of slots
 
-  static constexpr int kSlice = 64;  ///< columns of the middle that a thread makes at a time
+  static constexpr int kSlice = 352; ///< columns of the middle that a thread makes at a time
   static constexpr int kFew = 16;    ///< tokens below which it makes as many as it can
 
   /// @param tokens  the most; the widest layer's experts

@@ -37,43 +37,57 @@ struct Dot {
   return _mm512_cvtph_ps(_mm256_setr_m128i(eight(0), eight(8)));
 }
 
-/// 64 bytes of two blocks (or one: the rest is 0) become 16 words of a panel; blocks lie `step` apart.
-template <class Get>
-[[gnu::always_inline]] inline void turn_blocks(std::byte* panel, std::size_t block_bytes, bool second, Get get) {
-  __m512i v[16];
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) v[i] = get(i);
-  Zmm::transpose(v);
-#pragma GCC unroll 8
-  for (int k = 0; k < 8; ++k) Zmm::store(panel + k * 128, v[k]);
-  if (second)
-#pragma GCC unroll 8
-    for (int k = 0; k < 8; ++k) Zmm::store(panel + block_bytes + k * 128, v[8 + k]);
+/// 16 bytes of each of 16 rows, `at` bytes from their starts: v[j] becomes bytes 4 j to 4 j + 3 of all rows. Rows i, i
+/// + 4, i + 8 and i + 12 are loaded side by side, so that words change places within 128 bits only.
+[[gnu::always_inline]] inline void turn_16(const std::byte* const* rows, std::size_t at, __m512i (&v)[4]) {
+  const auto load = [&](int row) __attribute__((always_inline)) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row] + at));
+  };
+  __m512i t[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm512_zextsi128_si512(load(i));
+    t[i] = _mm512_mask_broadcast_i32x4(t[i], 0x00f0, load(i + 4));
+    t[i] = _mm512_mask_broadcast_i32x4(t[i], 0x0f00, load(i + 8));
+    t[i] = _mm512_mask_broadcast_i32x4(t[i], 0xf000, load(i + 12));
+  }
+  const __m512i low01 = _mm512_unpacklo_epi32(t[0], t[1]), high01 = _mm512_unpackhi_epi32(t[0], t[1]);
+  const __m512i low23 = _mm512_unpacklo_epi32(t[2], t[3]), high23 = _mm512_unpackhi_epi32(t[2], t[3]);
+  v[0] = _mm512_unpacklo_epi64(low01, low23);
+  v[1] = _mm512_unpackhi_epi64(low01, low23);
+  v[2] = _mm512_unpacklo_epi64(high01, high23);
+  v[3] = _mm512_unpackhi_epi64(high01, high23);
 }
 
 constexpr std::size_t kBlock = 2 * 64 * 9;  ///< of a panel, with one scale a row
+
+/// A block of 32 signed bytes a row, made unsigned.
+[[gnu::always_inline]] inline void turn_bytes(const std::byte* const* rows, std::size_t at, std::byte* panel) {
+#pragma GCC unroll 2
+  for (std::size_t half = 0; half < 2; ++half) {
+    __m512i v[4];
+    turn_16(rows, at + 16 * half, v);
+#pragma GCC unroll 4
+    for (std::size_t k = 0; k < 4; ++k)
+      Zmm::store(panel + (4 * half + k) * 128, _mm512_xor_si512(v[k], _mm512_set1_epi8(char(0x80))));
+  }
+}
 
 struct Q4_0 {
   static constexpr int kScales = 1, kExcess = 8;
   static std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ4_0); }
   static void pack(const std::byte* const* rows, int block, int blocks, std::byte* panel) {
-    const __m512i shifts = _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4), four_bits = _mm512_set1_epi8(15);
-    for (int b = 0; b < blocks; b += 2, panel += 2 * kBlock) {
-      const std::size_t at = std::size_t(block + b) * sizeof(BlockQ4_0);
-      const bool second = b + 1 < blocks;
-      turn_blocks(
-          panel, kBlock, second, [&](int row) __attribute__((always_inline)) {
-            const auto* q = reinterpret_cast<const __m128i*>(rows[row] + at + 2);
-            __m512i bytes = _mm512_broadcast_i32x4(_mm_loadu_si128(q));
-            if (second)
-              bytes = _mm512_mask_broadcast_i32x4(
-                  bytes, 0xff00,
-                  _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row] + at + 2 + sizeof(BlockQ4_0))));
-            return _mm512_and_si512(_mm512_srlv_epi64(bytes, shifts), four_bits);
-          });
+    const __m512i four_bits = _mm512_set1_epi8(15);
+    for (int b = block; b < block + blocks; ++b, panel += kBlock) {
+      const std::size_t at = std::size_t(b) * sizeof(BlockQ4_0);
+      __m512i v[4];
+      turn_16(rows, at + 2, v);
+#pragma GCC unroll 4
+      for (std::size_t k = 0; k < 4; ++k) {
+        Zmm::store(panel + k * 128, _mm512_and_si512(v[k], four_bits));
+        Zmm::store(panel + (4 + k) * 128, _mm512_and_si512(_mm512_srli_epi16(v[k], 4), four_bits));
+      }
       Zmm::store(reinterpret_cast<float*>(panel + 8 * 128), gather_halves(rows, at));
-      if (second)
-        Zmm::store(reinterpret_cast<float*>(panel + kBlock + 8 * 128), gather_halves(rows, at + sizeof(BlockQ4_0)));
     }
   }
 };
@@ -82,21 +96,10 @@ struct Q8_0 {
   static constexpr int kScales = 1, kExcess = 128;
   static std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ8_0); }
   static void pack(const std::byte* const* rows, int block, int blocks, std::byte* panel) {
-    for (int b = 0; b < blocks; b += 2, panel += 2 * kBlock) {
-      const std::size_t at = std::size_t(block + b) * sizeof(BlockQ8_0);
-      const bool second = b + 1 < blocks;
-      turn_blocks(
-          panel, kBlock, second, [&](int row) __attribute__((always_inline)) {
-            const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[row] + at + 2));
-            const __m256i high =
-                second ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[row] + at + 2 + sizeof(BlockQ8_0)))
-                       : low;
-            return _mm512_xor_si512(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1),
-                                    _mm512_set1_epi8(char(0x80)));
-          });
+    for (int b = block; b < block + blocks; ++b, panel += kBlock) {
+      const std::size_t at = std::size_t(b) * sizeof(BlockQ8_0);
+      turn_bytes(rows, at + 2, panel);
       Zmm::store(reinterpret_cast<float*>(panel + 8 * 128), gather_halves(rows, at));
-      if (second)
-        Zmm::store(reinterpret_cast<float*>(panel + kBlock + 8 * 128), gather_halves(rows, at + sizeof(BlockQ8_0)));
     }
   }
 };
@@ -105,16 +108,9 @@ struct I8 {
   static constexpr int kScales = 1, kExcess = 128;
   static std::size_t bytes(int cols) { return std::size_t(cols); }
   static void pack(const std::byte* const* rows, int block, int blocks, std::byte* panel) {
-    for (int b = 0; b < blocks; b += 2, panel += 2 * kBlock) {
-      const std::size_t at = std::size_t(block + b) * 32;
-      const bool second = b + 1 < blocks;
-      turn_blocks(
-          panel, kBlock, second, [&](int row) __attribute__((always_inline)) {
-            return _mm512_xor_si512(_mm512_maskz_loadu_epi32(second ? 0xffff : 0xff, rows[row] + at),
-                                    _mm512_set1_epi8(char(0x80)));
-          });
-      for (int i = 0; i < (second ? 2 : 1); ++i)  // the tensor's scale multiplies the sums
-        Zmm::store(reinterpret_cast<float*>(panel + std::size_t(i) * kBlock + 8 * 128), _mm512_set1_ps(1));
+    for (int b = block; b < block + blocks; ++b, panel += kBlock) {
+      turn_bytes(rows, std::size_t(b) * 32, panel);
+      Zmm::store(reinterpret_cast<float*>(panel + 8 * 128), _mm512_set1_ps(1));  // the tensor's scale multiplies sums
     }
   }
 };
