@@ -71,13 +71,15 @@ struct Work {
   const float* q[kAttentionRows];
   int token[kAttentionRows];
   const std::byte *k_rows[kKeys], *v_rows[kKeys];
+  const std::byte* k_next[kKeys];  ///< of the block that follows
 };
 
-/// Scores of R query rows and kPairs / R keys: each pair a register, summed across at the end.
+/// Scores of R query rows, kPairs / R keys at a time: each pair a register, summed across at the end. What stands
+/// behind the keys is whatever was there.
 template <class Kv, int R>
-[[gnu::noinline]] void few_scores(Work& w, int row, int d) {
+[[gnu::noinline]] void few_scores(Work& w, int row, int d, int keys) {
   constexpr int kColumns = kPairs / R;
-  for (int key = 0; key < kKeys; key += kColumns) {
+  for (int key = 0; key < keys; key += kColumns) {
     Lanes pairs[kPairs];
 #pragma GCC unroll 16
     for (Lanes& pair : pairs) pair = zero();
@@ -131,7 +133,8 @@ template <int R, int C>
 }
 
 /// Sums of R rows, lanes [i, i + C kWidth): scaled down, plus this block's weights times V.
-template <class Kv, int R, int C>
+/// @tparam kFetches  K of the next block is asked for, too: of as many lanes
+template <class Kv, int R, int C, bool kFetches>
 [[gnu::noinline]] void add_values(Work& w, int row, int i, int padded, int keys) {
   Lanes y[R][C];
 #pragma GCC unroll 16
@@ -143,6 +146,9 @@ template <class Kv, int R, int C>
     Lanes v[C];
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c) v[c] = Kv::lanes(w.v_rows[key], i + c * kWidth);
+    if constexpr (kFetches)
+      for (size_t at = 0; at < Kv::bytes(C * kWidth); at += 64)
+        _mm_prefetch(reinterpret_cast<const char*>(w.k_next[key] + Kv::bytes(i) + at), _MM_HINT_T0);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const Lanes weight = all(w.scores[(row + r) * kKeys + key]);
@@ -156,10 +162,10 @@ template <class Kv, int R, int C>
     for (int c = 0; c < C; ++c) store(w.y + (row + r) * padded + i + c * kWidth, y[r][c]);
 }
 
-template <class Kv, int R, int C>
+template <class Kv, int R, int C, bool kFetches>
 void add_values_of_rows(Work& w, int row, int& i, int padded, int keys) {
-  for (; i + C * kWidth <= padded; i += C * kWidth) add_values<Kv, R, C>(w, row, i, padded, keys);
-  if constexpr (C > 1) add_values_of_rows<Kv, R, C / 2>(w, row, i, padded, keys);
+  for (; i + C * kWidth <= padded; i += C * kWidth) add_values<Kv, R, C, kFetches>(w, row, i, padded, keys);
+  if constexpr (C > 1) add_values_of_rows<Kv, R, C / 2, kFetches>(w, row, i, padded, keys);
 }
 
 /// use<R>(row) for rows in tiles of at most kMost, the largest that fit first.
@@ -266,7 +272,7 @@ struct Rounding {
 
 template <class Kv, bool kRounds>
 struct Many : Rounding<kRounds> {
-  static void scores(Work& w, int rows, int d) {
+  static void scores(Work& w, int rows, int d, int /*keys*/) {
     turn_round<Kv>(w, d);
 #if defined(__AVX512F__)
     in_tiles<8>(rows, [&]<int R>(int row) { many_scores<R, 3>(w, row, 0, d); });
@@ -279,20 +285,20 @@ struct Many : Rounding<kRounds> {
     widen_values<Kv>(w, d, padded, keys);
     in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) {
       int i = 0;
-      add_values_of_rows<KvFp32, R, (kPairs / R < 8 ? kPairs / R : 8)>(w, row, i, padded, keys);
+      add_values_of_rows<KvFp32, R, (kPairs / R < 8 ? kPairs / R : 8), false>(w, row, i, padded, keys);
     });
   }
 };
 
 template <class Kv, bool kRounds>
 struct Few : Rounding<kRounds> {
-  static void scores(Work& w, int rows, int d) {
-    in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) { few_scores<Kv, R>(w, row, d); });
+  static void scores(Work& w, int rows, int d, int keys) {
+    in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) { few_scores<Kv, R>(w, row, d, keys); });
   }
   static void values(Work& w, int rows, int /*d*/, int padded, int keys) {
     in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) {
       int i = 0;
-      add_values_of_rows<Kv, R, (kPairs / R < 8 ? kPairs / R : 8)>(w, row, i, padded, keys);
+      add_values_of_rows<Kv, R, (kPairs / R < 8 ? kPairs / R : 8), true>(w, row, i, padded, keys);
     });
   }
 };
@@ -320,7 +326,11 @@ template <class Kv, class Way>
       w.v_rows[key] = a.v + size_t(slot) * bytes + lane;
       if (key + 1 < keys || keys == kKeys) slot = slot + 1 == a.capacity ? 0 : slot + 1;
     }
-    Way::scores(w, rows, d);
+    for (int key = 0, next = slot; key < kKeys; ++key) {
+      w.k_next[key] = a.k + size_t(next) * bytes + lane;
+      next = next + 1 == a.capacity ? 0 : next + 1;
+    }
+    Way::scores(w, rows, d, keys);
     for (int r = 0; r < rows; ++r) weigh<Way>(a, w, r, begin, keys);
     scale_down(w, rows);
     Way::values(w, rows, d, padded, keys);

@@ -110,7 +110,7 @@ struct ManyPairs {
       w.q[r] = to;
     }
   }
-  static void scores(Work& w, int rows, int d) {
+  static void scores(Work& w, int rows, int d, int /*keys*/) {
     turn_round<KvPairs>(w, d / 2);
     if (d % 2 != 0)
       for (int key = 0; key < kKeys; ++key) {
