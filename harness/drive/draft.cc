@@ -54,7 +54,7 @@ class StepTaps : public TapSink {
 }  // namespace
 
 Result<Drafted> draft(Session& drafter, Session& target, const DraftStart& start, int steps,
-                      std::span<const TapId> taps) {
+                      std::span<const TapId> taps, std::span<const std::int64_t> given) {
   const int batch = start.batch();
   Drafted drafted;
   drafted.ids.assign(std::size_t(batch) * std::size_t(steps), 0);
@@ -74,6 +74,7 @@ Result<Drafted> draft(Session& drafter, Session& target, const DraftStart& start
     ASSAY_TRY(next, greedy(sink.logits, batch, "assistant.logits"));
     for (int b = 0; b < batch; ++b) drafted.ids[std::size_t(b * steps + step)] = next[std::size_t(b)];
     last = std::move(next);
+    for (int b = 0; b < batch && !given.empty(); ++b) last[std::size_t(b)] = given[std::size_t(b * steps + step)];
     hidden = sink.state;
   }
   return drafted;
@@ -106,7 +107,15 @@ Result<Driven> drive_draft(Session& target, Session& drafter, const CaseInputs& 
     if (!exists(drafter.plan(), id))
       return fail({Failure::bad_input, "taps", id.name(), "a tap of this drafter", "none of that name"});
   ASSAY_TRY(start, draft_start(target, inputs));
-  ASSAY_TRY(drafted, draft(drafter, target, start, options.generate, options.taps));
+  std::span<const std::int64_t> given;
+  if (options.round != nullptr) {
+    const std::size_t batch = start.newest.size();
+    if (options.round->newest.size() != batch || options.round->drafted.size() != batch * std::size_t(options.generate))
+      return fail({Failure::bad_input, "round", "tokens", "one a row, and one a row and step", "another number"});
+    start.newest = options.round->newest;
+    given = options.round->drafted;
+  }
+  ASSAY_TRY(drafted, draft(drafter, target, start, options.generate, options.taps, given));
   Driven driven;
   driven.taps = std::move(drafted.taps);
   driven.generated = std::move(drafted.ids);

@@ -31,9 +31,10 @@ struct Drafted {
 
 /// Drafts `steps` tokens. Each step gets the token before it and the hidden state that came with that token: first the
 /// target's, then the drafter's own. Source: SinglePositionMultiTokenCandidateGenerator.get_candidates.
+/// @param given  [B, steps]: tokens that the steps after get, whatever is drafted; empty: what is drafted
 /// Errors: those of the sessions; bad_output when logits are not finite.
 Result<Drafted> draft(Session& drafter, Session& target, const DraftStart& start, int steps,
-                      std::span<const TapId> taps = {});
+                      std::span<const TapId> taps = {}, std::span<const std::int64_t> given = {});
 
 /// The whole prompt through the target, and the newest token that it chooses.
 /// @param logits  what that token was chosen from, [B, V]
@@ -42,6 +43,7 @@ Result<DraftStart> draft_start(Session& target, const CaseInputs& inputs, std::v
 
 /// The first round after a prompt, as a path: rows of the taps are the round's steps, [B * steps, columns], and
 /// `generated` are the drafted ids. `options.generate` is the number of steps; `options.path` says nothing.
+/// Errors: those of draft; bad_input (a tap the drafter lacks, a round's tokens that are not [B] and [B, steps]).
 Result<Driven> drive_draft(Session& target, Session& drafter, const CaseInputs& inputs, const DriveOptions& options);
 
 }  // namespace assay

@@ -41,6 +41,12 @@ struct Path {
   bool operator==(const Path&) const = default;
 };
 
+/// Of a drafter.
+struct RoundTokens {
+  std::vector<std::int64_t> newest;   ///< [B], what the round starts from
+  std::vector<std::int64_t> drafted;  ///< [B, steps]; the last step's goes nowhere
+};
+
 struct DriveOptions {
   Path path{};
   int generate = 0;          ///< greedy tokens after the prompt; no stop token
@@ -49,6 +55,8 @@ struct DriveOptions {
   /// Taps that `watch` hears of in every call, in the order of calls: those that generate too. Rows are the call's.
   std::vector<TapId> watched = {};
   std::function<void(TapId, Rows<const float>)> watch = {};
+  /// What the steps of a drafter's round get, whatever target and drafter choose. Null: what they choose.
+  const RoundTokens* round = nullptr;
 };
 
 struct Driven {

@@ -7,6 +7,7 @@
 #include "golden/check.h"
 #include "harness/drive/draft.h"
 #include "harness/drive/speculative.h"
+#include "harness/verify/golden_round.h"
 #include "reference/session.h"
 
 namespace assay {
@@ -14,8 +15,10 @@ namespace {
 
 /// A drafter beside its target: the first round after a prompt, or ids alone.
 Result<Driven> drive_drafter(Session& target, Session& drafter, const GoldenCase& golden, const CaseInputs& inputs,
-                             DriveOptions options) {
+                             DriveOptions options, bool golden_round) {
   options.generate = golden.draft_steps;
+  const RoundTokens round = golden_round ? round_of(golden, inputs.batch) : RoundTokens{};
+  if (golden_round) options.round = &round;
   if (options.path.kind == Path::draft) return drive_draft(target, drafter, inputs, options);
   ASSAY_TRY(spoken, speculate(target, drafter, inputs, {.generate = golden.generated, .tokens = golden.draft_steps}));
   Driven driven;
@@ -57,7 +60,7 @@ Result<Observed> observe(Session& session, Session* target, const GoldenCase& go
                          const Watch& watch) {
   DriveOptions options{.path = watch.path, .generate = watch.generate ? golden.generated : 0, .taps = watch.taps};
   const auto run = [&] {
-    return target != nullptr ? drive_drafter(*target, session, golden, inputs, options)
+    return target != nullptr ? drive_drafter(*target, session, golden, inputs, options, watch.golden_round)
                              : drive(session, inputs, options);
   };
   Observed seen;

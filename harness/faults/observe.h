@@ -40,6 +40,8 @@ struct Watch {
   Path path{};
   std::vector<TapId> taps;
   bool generate = false;  ///< what the case generates, too
+  /// The steps of a drafter's round get the golden's tokens: in lower precision others may be chosen, rightly.
+  bool golden_round = false;
 };
 
 /// A drafter's case needs its target beside it. Errors: those of driving, but for a tap that is misshapen.

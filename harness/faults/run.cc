@@ -138,6 +138,14 @@ Seen look_at_ids(const GoldenCase& golden, const Driven& driven) {
   return {std::string(kGeneratedIds), std::numeric_limits<int>::max() - 1, Sighting::exact};
 }
 
+/// A drafter whose logits are not finite chooses nothing: a round ends there, and that tap is all that is seen of it.
+Seen not_finite(const Plan& plan, const std::string& tap, const std::optional<TapId>& expected) {
+  const std::optional<TapId> id = TapId::parse(tap);
+  Seen seen{.first = tap, .place = id && expected == id ? Sighting::exact : Sighting::elsewhere};
+  if (id) seen.order = id->order(int(plan.layers.size()));
+  return seen;
+}
+
 Result<Seen> try_case(const Fault& fault, const Models& models, const GoldenCase& golden, const CaseInputs& inputs,
                       Path path, Precision precision, bool& bent) {
   const Fault* const one[] = {&fault};
@@ -146,10 +154,13 @@ Result<Seen> try_case(const Fault& fault, const Models& models, const GoldenCase
   bent = oracle.bent;
   if (!bent) return Seen{};
   const Plan& plan = models.checkpoint.plan;
-  Watch watch{.path = path, .taps = {}, .generate = true};
+  Watch watch{.path = path, .taps = {}, .generate = true, .golden_round = precision.rounding.has_value()};
   for (const GoldenTap& tap : golden.taps) watch.taps.push_back(tap.id);
-  ASSAY_TRY(observed, observe(*oracle.session, oracle.target.get(), golden, inputs, watch));
-  const Driven& driven = observed.driven;
+  const auto observed = observe(*oracle.session, oracle.target.get(), golden, inputs, watch);
+  if (!observed && plan.assistant && observed.error().expected == kFiniteLogits)
+    return not_finite(plan, observed.error().field, fault.shows_at(plan));
+  if (!observed) return fail(observed.error());
+  const Driven& driven = observed->driven;
   if (path.kind == Path::speculative) return look_at_ids(golden, driven);
   ASSAY_TRY(view, case_view(plan, golden, inputs, precision.arithmetic));
   if (plan.assistant) return look_by_steps(view, golden, driven, fault, fault.shows_at(plan));

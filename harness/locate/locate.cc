@@ -98,6 +98,7 @@ struct Asked {
 Asked asked(const Engine& engine, const Plan& plan, const GoldenCase& golden, Path path, const std::string& mode) {
   Asked out{.watch = {.path = path}, .mode = mode};
   out.watch.generate = mode == "ids" || path.kind == Path::speculative;
+  out.watch.golden_round = engine.can.arithmetic != "fp32";
   for (const GoldenTap& tap : golden.taps) {
     const bool logits = tap.id.tap == Tap::logits || tap.id.tap == Tap::assistant_logits;
     if (exists(plan, tap.id) && offers(engine, tap.id) && (mode != "logits" || logits))
@@ -368,6 +369,7 @@ void hypothesise(const Engine& engine, const Subject& subject, Path path, const 
   if (path.kind == Path::draft) birth.after.reset();  // taps of a later step follow those of an earlier one
   Asked what{.watch = {.path = path}, .mode = mode};
   what.watch.generate = birth.first == kBehindAll;
+  what.watch.golden_round = engine.can.arithmetic != "fp32";
   for (const TapResult& tap : location.path.taps)
     if (const auto id = TapId::parse(tap.tap)) what.watch.taps.push_back(*id);
   try_all(one_by_one(suspects(plan, path, birth, false)), engine, subject, what, observed, options, location);

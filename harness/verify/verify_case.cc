@@ -11,6 +11,7 @@
 #include "harness/drive/speculative.h"
 #include "harness/drive/tap_pattern.h"
 #include "harness/judge/judge.h"
+#include "harness/verify/golden_round.h"
 #include "harness/verify/other_experts.h"
 
 namespace assay {
@@ -182,6 +183,9 @@ class CaseVerifier {
     ASSAY_TRY(target, test_.engine.open(*test_.target));
     if (options.path.kind == Path::draft) {
       options.generate = test_.golden.draft_steps;
+      const bool exact = view_.arithmetic == "fp32";  // else others may be chosen, and what follows is another round
+      const RoundTokens round = exact ? RoundTokens{} : round_of(test_.golden, test_.inputs.batch);
+      if (!exact) options.round = &round;
       return drive_draft(*target, session, test_.inputs, options);
     }
     ASSAY_TRY(spoken, speculate(*target, session, test_.inputs,

@@ -45,6 +45,12 @@ TEST_F(Cli, WhatIsKnownOfFaultsIsWrittenAsItComes) {
   EXPECT_EQ(assay("faults run none --golden e2b-tails --out /nowhere/at/all").code, 2);
 }
 
+TEST_F(Cli, LogitsThatLowerPrecisionMakesInfiniteAreSeen) {
+  const Ran ran = assay("faults run draft-others-minus-large --golden e2b-draft --arithmetic fp16");
+  EXPECT_EQ(ran.code, 0) << ran.out << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("first at assistant.logits"));
+}
+
 TEST_F(Cli, FaultsAreListedAndShown) {
   EXPECT_THAT(assay("faults list").out, HasSubstr("rope-global-short"));
   const Ran shown = assay("faults show rope-global-short");

@@ -363,5 +363,12 @@ TEST_F(Cli, TheBuiltInListMustBeMetByTheRepositorysGoldens) {
   EXPECT_THAT(ran.out, Not(HasSubstr("UNMET")));
 }
 
+TEST_F(Cli, ADraftersRoundInLowerPrecisionGetsTheGoldensTokens) {
+  // The target in bf16 chooses another newest token in row 2, whose golden's margin is within the noise.
+  const Ran ran = assay("verify --engine reference --acts bf16 --golden 31b-draft --filter /padded-batch/ -v");
+  EXPECT_EQ(ran.code, 0) << ran.out << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("1 passed, 0 failed"));
+}
+
 }  // namespace
 }  // namespace assay

@@ -401,5 +401,21 @@ TEST(Draft, GathersTapsByRowThenStep) {
       HasSubstr("text.norm: expected a tap of this drafter"));
 }
 
+TEST(Draft, GivesItsStepsTheTokensOfAGivenRound) {
+  Target target;
+  Drafter drafter(never);
+  const CaseInputs inputs = padded_batch();
+  const RoundTokens round{.newest = {1, 2, 3}, .drafted = {4, 5, 6, 7, 8, 9, 3, 2, 1}};
+  DriveOptions options{.path = {}, .generate = 3, .taps = {}, .round = &round};
+  const auto driven = drive_draft(target, drafter, inputs, options);
+  ASSERT_TRUE(driven) << driven.error().message();
+  for (std::size_t b = 0; b < 3; ++b)
+    for (std::size_t step = 0; step < 3; ++step)
+      EXPECT_EQ(driven->generated[b * 3 + step], says(step == 0 ? round.newest[b] : round.drafted[b * 3 + step - 1]))
+          << "what it chooses itself";
+  options.generate = 2;
+  EXPECT_EQ(drive_draft(target, drafter, inputs, options).error().kind, Failure::bad_input) << "a round of three steps";
+}
+
 }  // namespace
 }  // namespace assay
