@@ -12,6 +12,8 @@ constexpr double kLeftOver = 0.5;
 /// Two faults are as good as each other where what they leave differs by less than an engine's own rounding does from
 /// run to run: a factor of this, or this share of what is allowed.
 constexpr double kTiedFactor = 2, kTiedShare = 0.05;
+/// More than these born in one interval are not tried two at once: that many pairs cost minutes.
+constexpr std::size_t kMostOfTwo = 40;
 
 double rms(std::span<const float> values) {
   double squares = 0;
@@ -110,6 +112,14 @@ std::vector<const Fault*> suspects(const Plan& plan, Path path, const Birth& bir
     if (earlier ? !within && order <= birth.first : within) found.push_back(&fault);
   }
   return found;
+}
+
+std::vector<Suspect> two_at_once(const std::vector<const Fault*>& suspects) {
+  std::vector<Suspect> out;
+  if (suspects.size() > kMostOfTwo) return out;
+  for (std::size_t a = 0; a < suspects.size(); ++a)
+    for (std::size_t b = a + 1; b < suspects.size(); ++b) out.push_back({suspects[a], suspects[b]});
+  return out;
 }
 
 Result<std::optional<std::vector<Piece>>> suspect_evidence(const Suspect& suspect, const Checkpoint& checkpoint,

@@ -42,6 +42,10 @@ std::vector<const Fault*> suspects(const Plan& plan, Path path, const Birth& bir
 /// Faults that may be in an engine together; one, as a rule.
 using Suspect = std::vector<const Fault*>;
 
+/// Each two of them, for where none by itself explains anything: two bugs may leave their marks on the same tap.
+/// Nothing where there are too many to try.
+std::vector<Suspect> two_at_once(const std::vector<const Fault*>& suspects);
+
 /// Runs the oracle with faults in it. Nothing where this model has nothing to bend.
 Result<std::optional<std::vector<Piece>>> suspect_evidence(const Suspect& suspect, const Checkpoint& checkpoint,
                                                            const Checkpoint* target, const CaseView& view,

@@ -375,8 +375,10 @@ void hypothesise(const Engine& engine, const Subject& subject, Path path, const 
   try_all(one_by_one(suspects(plan, path, birth, false)), engine, subject, what, observed, options, location);
   if (location.hypotheses.empty() || !explains_all(location.hypotheses.front()))
     try_all(one_by_one(suspects(plan, path, birth, true)), engine, subject, what, observed, options, location);
+  if (location.hypotheses.empty())
+    try_all(two_at_once(suspects(plan, path, birth, false)), engine, subject, what, observed, options, location);
   if (!location.hypotheses.empty() && location.hypotheses.front().explained > 0 &&
-      !explains_all(location.hypotheses.front()))
+      location.hypotheses.front().with.empty() && !explains_all(location.hypotheses.front()))
     try_all(beside(plan, path, location.hypotheses.front(), what), engine, subject, what, observed, options, location);
   if (mode == "taps") settle(engine, subject, path, options, location);
 }

@@ -135,7 +135,10 @@ PairNaming name_pair(Trial& trial, PairNaming pair) {
     pair.error = "together they show nothing";
   } else {
     pair.named = std::ranges::any_of(**found, [&](const Hypothesis& one) {
-      return one.tied && (one.fault == pair.faults[0] || one.fault == pair.faults[1]);
+      const auto has = [&](const std::string& fault) {
+        return one.fault == fault || std::ranges::find(one.with, fault) != one.with.end();
+      };
+      return one.tied && (has(pair.faults[0]) || has(pair.faults[1]));
     });
     if (!(*found)->empty()) pair.best = (*found)->front().fault;
   }

@@ -1,5 +1,7 @@
 #include "harness/locate/trial.h"
 
+#include <algorithm>
+
 namespace assay {
 namespace {
 
@@ -26,6 +28,11 @@ Result<std::optional<std::vector<Hypothesis>>> Trial::hypotheses(std::span<const
   for (const bool generate : {false, true}) {  // only where no prompt shows it
     watch.generate = generate;
     ASSAY_TRY(oracle, bent_oracle(engine, models_.checkpoint, target()));
+    if (!oracle.bent && engine.size() > 2) {  // one may leave the other nothing to bend
+      std::reverse(engine.begin() + 1, engine.end());
+      ASSAY_TRY(turned, bent_oracle(engine, models_.checkpoint, target()));
+      oracle = std::move(turned);
+    }
     if (!oracle.bent) return std::optional<std::vector<Hypothesis>>();
     ASSAY_TRY(observed, observe(*oracle.session, oracle.target.get(), golden_, inputs_, watch));
     seen = evidence(view, golden_, observed, watch);
@@ -43,6 +50,13 @@ Result<std::optional<std::vector<Hypothesis>>> Trial::hypotheses(std::span<const
     }
     rank(found);
   }
+  if (!found.empty()) return std::optional(std::move(found));
+  for (const Suspect& two : two_at_once(suspects(models_.checkpoint.plan, path_, *born, false))) {
+    const auto pieces = suspect_evidence(two, models_.checkpoint, target(), view, golden_, inputs_, watch);
+    if (!pieces || !*pieces) continue;
+    if (const auto how_well = score(seen, **pieces)) found.push_back(hypothesis(two, *how_well));
+  }
+  rank(found);
   return std::optional(std::move(found));
 }
 

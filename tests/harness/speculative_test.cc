@@ -406,13 +406,20 @@ TEST(Draft, GivesItsStepsTheTokensOfAGivenRound) {
   Drafter drafter(never);
   const CaseInputs inputs = padded_batch();
   const RoundTokens round{.newest = {1, 2, 3}, .drafted = {4, 5, 6, 7, 8, 9, 3, 2, 1}};
-  DriveOptions options{.path = {}, .generate = 3, .taps = {}, .round = &round};
+  const TapId state{Tap::assistant_state, -1};
+  DriveOptions options{.path = {}, .generate = 3, .taps = {state}, .round = &round};
+  const auto start = draft_start(target, inputs);
   const auto driven = drive_draft(target, drafter, inputs, options);
-  ASSERT_TRUE(driven) << driven.error().message();
-  for (std::size_t b = 0; b < 3; ++b)
-    for (std::size_t step = 0; step < 3; ++step)
-      EXPECT_EQ(driven->generated[b * 3 + step], says(step == 0 ? round.newest[b] : round.drafted[b * 3 + step - 1]))
-          << "what it chooses itself";
+  ASSERT_TRUE(start && driven) << driven.error().message();
+  for (std::size_t b = 0; b < 3; ++b) {
+    auto known = std::int64_t(start->hidden[b * kBackbone]);
+    for (std::size_t step = 0; step < 3; ++step) {
+      const std::int64_t given = step == 0 ? round.newest[b] : round.drafted[b * 3 + step - 1];
+      known = after(known, given, start->positions[b] + std::int64_t(step));
+      EXPECT_EQ((*driven->find(state))[(b * 3 + step) * kBackbone], float(known));
+      EXPECT_EQ(driven->generated[b * 3 + step], says(known)) << "what it chooses itself";
+    }
+  }
   options.generate = 2;
   EXPECT_EQ(drive_draft(target, drafter, inputs, options).error().kind, Failure::bad_input) << "a round of three steps";
 }

@@ -1,6 +1,7 @@
 // What is asked of one trial shares its suspects, and asking in another order changes no answer.
 #include "harness/locate/trial.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace assay {
@@ -8,10 +9,10 @@ namespace {
 
 const std::filesystem::path kData = std::filesystem::path(ASSAY_SOURCE_DIR) / "golden/data";
 
-Trial trial() {
+Trial trial(const std::string& golden = "e2b-blocks", const std::string& case_name = "beyond-window") {
   const GoldenEntry entry{
-      .name = "e2b-blocks", .file = kData / "e2b-blocks/golden.h5", .checkpoint = kData / "e2b-blocks/checkpoint"};
-  return Trial::open(entry, "beyond-window", {}).value();
+      .name = golden, .file = kData / golden / "golden.h5", .checkpoint = kData / golden / "checkpoint"};
+  return Trial::open(entry, case_name, {}).value();
 }
 
 std::vector<std::string> names(Trial& trial, std::vector<const char*> bent) {
@@ -50,6 +51,25 @@ TEST(Trial, HasNothingToSayOfWhatAnEngineMayDo) {
   const auto found = one.hypotheses({&control, 1});
   ASSERT_TRUE(found.has_value());
   EXPECT_FALSE(found->has_value());
+}
+
+TEST(Trial, NamesTwoOnOneTapTogether) {
+  Trial one = trial("e2b-tails", "at-window-plus-one");
+  const std::vector<const Fault*> both = {find_fault("rope-global-short"), find_fault("rope-global-denominator")};
+  const auto found = one.hypotheses(both);
+  ASSERT_TRUE(found.has_value() && found->has_value());
+  ASSERT_FALSE((*found)->empty()) << "neither explains the tap by itself";
+  EXPECT_EQ((*found)->front().fault, "rope-global-short");
+  EXPECT_THAT((*found)->front().with, testing::ElementsAre("rope-global-denominator"));
+}
+
+TEST(Trial, BendsTwoInTheOrderInWhichBothBend) {
+  Trial one = trial("e2b-tails", "at-window-plus-one");
+  // With every layer's kind moved first, no layer is left whose frequencies could be too few.
+  const std::vector<const Fault*> both = {find_fault("layer-pattern-5-to-1"), find_fault("rope-global-short")};
+  const auto found = one.hypotheses(both);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_TRUE(found->has_value());
 }
 
 }  // namespace
