@@ -121,6 +121,7 @@ struct Engine {
   /// one process of ours, so that it starts once.
   bool outside = false;
   std::string spelt = {};  ///< on a command line, `--engine-cmd 'python port.py'`; empty: `--engine NAME`
+  std::vector<std::string> files = {};  ///< what it is made of, as far as the command line tells: `port.py`
 };
 
 }  // namespace assay

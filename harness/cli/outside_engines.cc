@@ -27,6 +27,21 @@ std::string limits_of(const OutsideEngines& outside) {
   return text;
 }
 
+/// The regular files among a command's words: a program, a script, a library, weights. Words are taken apart at spaces
+/// and quotes alone: what a shell would make of more than that is not looked for.
+std::vector<std::string> files_of(std::string_view command) {
+  std::vector<std::string> files;
+  constexpr std::string_view kBetween = " \t\n'\"=;&|<>()";
+  while (!command.empty()) {
+    const std::size_t end = std::min(command.find_first_of(kBetween), command.size());
+    const std::string word(command.substr(0, end));
+    command.remove_prefix(std::min(end + 1, command.size()));
+    std::error_code error;
+    if (!word.empty() && std::filesystem::is_regular_file(word, error)) files.push_back(word);
+  }
+  return files;
+}
+
 }  // namespace
 
 std::string shell_word(std::string_view text) {
@@ -83,6 +98,7 @@ Result<std::vector<Engine>> OutsideEngines::make(bool keep, double default_timeo
       return fail({Failure::bad_input, flag, named, "a name of its own from hello, that no other engine has", name});
     taken.push_back(engine.can.name);
     engine.spelt = flag + " " + shell_word(named) + limits_of(*this);
+    engine.files = flag == "--engine-lib" ? std::vector<std::string>{named} : files_of(named);
     engines.push_back(std::move(engine));
     return {};
   };

@@ -12,14 +12,20 @@ namespace {
 
 std::string digest(std::string_view text) { return sha256_hex(std::as_bytes(std::span(text))); }
 
-/// One line: unlike their code, which is a part of the program or out of sight, these can change.
-std::string text_of(const Engine& engine) {
+/// One line: what an engine says of itself, how it is started and the files that this names. What those read in turn is
+/// out of sight.
+Result<std::string> text_of(const Engine& engine) {
   const Capabilities& can = engine.can;
   std::string taps;
   for (const std::string& tap : can.taps) taps += tap + "\n";
-  return fmt::format("{} {} {}{}{}{} {:.8}{}{}", can.name, can.version, can.arithmetic, can.cache ? " cache" : "",
-                     can.batch ? " batch" : "", can.step ? " step" : "", digest(taps), engine.spelt.empty() ? "" : " ",
-                     engine.spelt);
+  std::string text = fmt::format("{} {} {}{}{}{} {:.8}{}{}", can.name, can.version, can.arithmetic,
+                                 can.cache ? " cache" : "", can.batch ? " batch" : "", can.step ? " step" : "",
+                                 digest(taps), engine.spelt.empty() ? "" : " ", engine.spelt);
+  for (const std::string& file : engine.files) {
+    ASSAY_TRY(bytes, sha256_file(file));
+    text += fmt::format(" {} {:.16}", file, bytes);
+  }
+  return text;
 }
 
 }  // namespace
@@ -31,7 +37,10 @@ Result<Facts> facts_of(std::string_view version, std::span<const Engine* const> 
   ASSAY_TRY(goldens, sha256_file(selection.model.empty() ? data / "MANIFEST.json"
                                                          : std::filesystem::path(selection.goldens[0])));
   std::string names;
-  for (const Engine* engine : engines) names += (names.empty() ? "" : "; ") + text_of(*engine);
+  for (const Engine* engine : engines) {
+    ASSAY_TRY(text, text_of(*engine));
+    names += (names.empty() ? "" : "; ") + text;
+  }
   const nlohmann::ordered_json selected = {{"engines", selection.engines}, {"goldens", selection.goldens},
                                            {"paths", selection.paths},     {"filter", selection.filter},
                                            {"model", selection.model},     {"timeout", timeout.count()}};

@@ -14,7 +14,8 @@
 
 namespace assay {
 
-/// The program (its version and its own bytes), the engines (what they say of themselves), the goldens (the manifest
+/// The program (its version and its own bytes), the engines (what they say of themselves, their commands and the bytes
+/// of the files that these name), the goldens (the manifest
 /// below `data`, or the one file of `selection.model`) and what was selected of them. Not the machine: whether two may
 /// share a run is the caller's to say. Errors: io.
 Result<Facts> facts_of(std::string_view version, std::span<const Engine* const> engines,
