@@ -58,3 +58,21 @@ build() {
   fi
   touch "$root/build/$preset/.built"
 }
+
+# python_with REQUIREMENTS NAME: the interpreter of build/NAME, which holds what the file lists. It is made where there is
+# none; a copy of the list, written last, says that all is there (as golden/generator.cc has it).
+python_with() {
+  local wanted=$1 place=$root/build/$2
+  if ! cmp -s "$wanted" "$place/requirements.txt"; then
+    echo "assay: installing $(basename "$wanted") into build/$2" >&2
+    mkdir -p "$root/build"
+    if [ ! -x "$place/bin/python" ]; then python3 -m venv "$place" >&2 || exit 2; fi
+    if ! "$place/bin/python" -m pip install -r "$wanted" >"$place.log" 2>&1; then
+      tail -n 20 "$place.log" >&2
+      echo "assay: could not install $wanted; all of it is in build/$2.log" >&2
+      exit 2
+    fi
+    cp "$wanted" "$place/requirements.txt"
+  fi
+  echo "$place/bin/python"
+}

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,9 @@ constexpr std::array<std::string_view, 11> kMatrices = {
     "experts.down_proj",       "per_layer_input_gate.weight", "per_layer_projection.weight"};
 constexpr std::array<std::string_view, 3> kTables = {"embed_tokens.weight", "embed_tokens_per_layer.weight",
                                                      "lm_head.weight"};
+
+/// What is worth a thread of its own.
+constexpr std::int64_t kElementsAThread = std::int64_t{1} << 18;
 
 /// The value of largest magnitude, the first of equals.
 float extreme(std::span<const float> x) {
@@ -45,15 +49,22 @@ Tensor packed(const Tensor& from, Dtype to) {
   const auto pack = to == Dtype::q8_0   ? pack_row<BlockQ8_0>
                     : to == Dtype::q4_0 ? pack_row<BlockQ4_0>
                                         : pack_row<BlockQ6K>;
-#pragma omp parallel
-  {
+  const auto pack_rows = [&](std::int64_t first, std::int64_t last) {
     std::vector<float> row(static_cast<std::size_t>(columns));
-#pragma omp for
-    for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t r = first; r < last; ++r) {
       from.widen(r * columns, row);
       pack(row, bytes->data() + std::size_t(r) * row_bytes);
     }
-  }
+  };
+  // Threads that end here, and not OpenMP's: a process that has run those may not fork children that run them too,
+  // which is what becomes of a process that opens checkpoints.
+  const std::int64_t threads = std::clamp<std::int64_t>(from.elements() / kElementsAThread, 1,
+                                                        std::max(1U, std::thread::hardware_concurrency()));
+  std::vector<std::jthread> others;
+  for (std::int64_t i = 1; i < threads; ++i)
+    others.emplace_back(pack_rows, rows * i / threads, rows * (i + 1) / threads);
+  pack_rows(0, rows / threads);
+  others.clear();
   return {.dtype = to, .shape = from.shape, .bytes = *bytes, .keep = bytes};
 }
 

@@ -275,6 +275,12 @@ TEST_F(Cli, PartsMakeTheReportOfTheWhole) {
   }());
 }
 
+// Weights are packed as they are opened, before the children are forked: one child alone may run on several threads.
+TEST_F(Cli, PackedWeightsAndAChildOfSeveralThreads) {
+  const Ran ran = assay("verify --golden 31b-blocks-q4_0 --engine reference --filter /short/ -j 1 --timeout 60");
+  EXPECT_EQ(ran.code, 0) << ran.out << ran.err;
+}
+
 /// Starts the program, and kills it once the journal has some lines.
 void kill_on_the_way(const std::string& arguments, const fs::path& journal, int lines) {
   const pid_t child = ::fork();
