@@ -107,9 +107,8 @@ void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, i
             Kind::template tile<T>(panel, starts + (token - block) * Kind::kStarts, x, token, col, cols, ahead, sums);
             put<V, T>(sums, *buffer + (token - block) * kPanelRows<V>, y + std::size_t(token) * y_stride + row,
                       y_stride, rows, is_first, is_last, w.scale);
-            token += T;
           };
-          while (end - token >= tile) one.template operator()<Kind::kTokens>();
+          for (; end - token >= tile; token += tile) one.template operator()<Kind::kTokens>();
           // What is left goes at once: a tile of one token takes nearly as long as one of four.
           const auto rest = [&]<int T>(const auto& self) __attribute__((always_inline)) {
             if (end - token == T)
