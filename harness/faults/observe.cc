@@ -52,7 +52,7 @@ Result<CaseView> case_view(const Plan& plan, const GoldenCase& golden, const Cas
     return view;
   }
   ASSAY_TRY(media, media_rows(plan, inputs.more));
-  view.media = std::move(media);
+  view.media = media;
   return view;
 }
 
