@@ -17,6 +17,7 @@ Trial trial(const std::string& golden = "e2b-blocks", const std::string& case_na
 
 std::vector<std::string> names(Trial& trial, std::vector<const char*> bent) {
   std::vector<const Fault*> faults;
+  faults.reserve(bent.size());
   for (const char* name : bent) faults.push_back(find_fault(name));
   const auto found = trial.hypotheses(faults);
   EXPECT_TRUE(found.has_value() && found->has_value());
