@@ -97,7 +97,7 @@ std::vector<std::string> environment_with(const std::vector<std::pair<std::strin
     if (std::none_of(more.begin(), more.end(), [&](const auto& one) { return one.first == name; }))
       all.emplace_back(entry);
   }
-  for (const auto& [name, value] : more) all.push_back(name + "=" + value);
+  for (const auto& [name, value] : more) all.emplace_back(name).append("=").append(value);
   return all;
 }
 
@@ -121,6 +121,7 @@ Result<std::unique_ptr<Process>> Process::start(std::string command, const Limit
   more.emplace_back("ASSAY_OUT", std::to_string(kTheirOut));
   const std::vector<std::string> all = environment_with(more);
   std::vector<char*> pointers;
+  pointers.reserve(all.size() + 1);
   for (const std::string& entry : all) pointers.push_back(const_cast<char*>(entry.c_str()));
   pointers.push_back(nullptr);
 

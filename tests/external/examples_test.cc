@@ -13,7 +13,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-using testing::Not;
 
 const std::string kExamples = ASSAY_SOURCE_DIR "/examples/", kHere = ASSAY_SOURCE_DIR "/tests/external/";
 const std::string kData = ASSAY_SOURCE_DIR "/golden/data/";

@@ -21,7 +21,7 @@ class Outputs : public testing::Test {
   std::filesystem::path good() const {
     const std::vector<NamedTensor> tensors{{"x", Tensor::own({1, 2}, std::vector<float>{3, 4})},
                                            {"ids", Tensor::own({1, 1}, std::vector<std::int64_t>{7})}};
-    const auto file = folder_ / "out.safetensors";
+    auto file = folder_ / "out.safetensors";
     EXPECT_TRUE(write_safetensors(file, tensors));
     return file;
   }
