@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <sstream>
+#include <string>
 
 namespace assay {
 namespace {
@@ -191,6 +193,14 @@ std::optional<TapId> input_tap(const Plan& plan, TapId id, std::string_view inpu
     return TapId{row.tap, layer < 0 ? layers_of(plan, part) - 1 : layer};  // behind the layers: the last one's
   }
   return std::nullopt;
+}
+
+std::vector<TapId> input_taps(const Plan& plan, TapId id) {
+  std::vector<TapId> taps;
+  std::istringstream words{std::string(info(id.tap).inputs)};
+  for (std::string word; words >> word;)
+    if (const auto input = input_tap(plan, id, word); input && exists(plan, *input)) taps.push_back(*input);
+  return taps;
 }
 
 int deepest(const Plan& plan) {

@@ -110,6 +110,8 @@ std::vector<TapId> all_taps(const Plan& plan);
 /// The tap that an entry of the table's inputs column stands for: `in`, `kv:attn_v`, `post_attn`. None for inputs that
 /// are no taps, and for a drafter's target.
 std::optional<TapId> input_tap(const Plan& plan, TapId id, std::string_view input);
+/// The taps that `id`'s op reads, by the table, in its order: those that this model has.
+std::vector<TapId> input_taps(const Plan& plan, TapId id);
 /// Layers of the deepest part: what a TapSink needs to know of a model.
 int deepest(const Plan& plan);
 /// Values in one row (token) of the tap.

@@ -6,7 +6,6 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <sstream>
 
 #include "base/error_stats.h"
 #include "base/tolerance.h"
@@ -110,7 +109,11 @@ bool passes(const TapRows& expected, const TapRows& actual, bool& seen) {
 class CaseCheck {
  public:
   CaseCheck(const Plan& plan, const GoldenCase& golden, bool exposing)
-      : plan_(plan), golden_(golden), exposing_(exposing), extent_(extent_of(plan, golden)), at_("/cases/" + golden.name) {}
+      : plan_(plan),
+        golden_(golden),
+        exposing_(exposing),
+        extent_(extent_of(plan, golden)),
+        at_("/cases/" + golden.name) {}
 
   std::vector<Finding> run() {
     if (golden_.what.empty()) found("@what", "is empty");
@@ -289,13 +292,10 @@ class CaseCheck {
 
 /// The taps that `id`'s op reads and whose rows could stand for its own, by the tap table.
 std::vector<TapId> inputs_of(const Plan& plan, TapId id) {
-  std::vector<TapId> inputs;
-  std::istringstream words{std::string(info(id.tap).inputs)};
-  for (std::string word; words >> word;)
-    if (const auto input = input_tap(plan, id, word); input && exists(plan, *input) &&
-                                                      row_space(input->tap) == row_space(id.tap) &&
-                                                      columns(plan, *input) == columns(plan, id))
-      inputs.push_back(*input);
+  std::vector<TapId> inputs = input_taps(plan, id);
+  std::erase_if(inputs, [&](TapId input) {
+    return row_space(input.tap) != row_space(id.tap) || columns(plan, input) != columns(plan, id);
+  });
   return inputs;
 }
 

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdio>
 #include <set>
-#include <sstream>
 
 #include "base/error_stats.h"
 #include "base/tolerance.h"
@@ -155,12 +154,9 @@ std::vector<Finding> check_draft_cases(const Plan& plan, std::span<const GoldenC
   for (const TapId id : all_taps(plan)) {
     if (std::none_of(cases.begin(), cases.end(), [&](const GoldenCase& one) { return tap_of(one, id) != nullptr; }))
       findings.push_back({id.name(), "is in no case"});
-    std::istringstream words{std::string(info(id.tap).inputs)};
-    for (std::string word; words >> word;)
-      if (const auto input = input_tap(plan, id, word); input && exists(plan, *input) &&
-                                                        columns(plan, *input) == columns(plan, id) &&
-                                                        told_apart(cases, id, *input) == false)
-        findings.push_back({id.name(), "would be met by its op's own input, " + input->name()});
+    for (const TapId input : input_taps(plan, id))
+      if (columns(plan, input) == columns(plan, id) && told_apart(cases, id, input) == false)
+        findings.push_back({id.name(), "would be met by its op's own input, " + input.name()});
     for (int layer = 0; layer < id.layer; ++layer)
       if (const TapId other{id.tap, layer};
           row_shape(plan, other) == row_shape(plan, id) && told_apart(cases, id, other) == false)

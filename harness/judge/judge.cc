@@ -208,16 +208,6 @@ bool comparable(const Plan& plan, TapId a, TapId b) {
          columns(plan, a) == columns(plan, b);
 }
 
-std::vector<std::string_view> words(std::string_view text) {
-  std::vector<std::string_view> out;
-  while (!text.empty()) {
-    const std::size_t space = std::min(text.find(' '), text.size());
-    if (space > 0) out.push_back(text.substr(0, space));
-    text.remove_prefix(std::min(space + 1, text.size()));
-  }
-  return out;
-}
-
 /// The rows of `source` that `wanted` asks for; nullopt if one is missing.
 std::optional<std::vector<float>> at_rows(const Kept& source, std::span<const std::int64_t> wanted, std::size_t cols) {
   std::vector<float> out;
@@ -399,11 +389,10 @@ std::string vacuous(const CaseView& view, const GoldenTap& golden) {
       all_at_position_0(view, expected->rows))
     return "";
   const std::size_t cols = columns_of(view, golden.id);
-  for (const std::string_view name : words(info(golden.id.tap).inputs)) {
-    const std::optional<TapId> id = input_tap(view.plan, golden.id, name);
-    if (!id || !comparable(view.plan, *id, golden.id)) continue;
+  for (const TapId id : input_taps(view.plan, golden.id)) {
+    if (!comparable(view.plan, id, golden.id)) continue;
     for (const GoldenTap& tap : view.taps) {
-      if (!(tap.id == *id)) continue;
+      if (!(tap.id == id)) continue;
       const std::optional<Kept> source = kept(view, tap);
       if (!source) continue;
       const std::optional<std::vector<float>> input = at_rows(*source, expected->rows, cols);

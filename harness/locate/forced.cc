@@ -19,16 +19,6 @@ class Keep : public TapSink {
   std::vector<float> values;
 };
 
-std::vector<std::string_view> words(std::string_view text) {
-  std::vector<std::string_view> out;
-  while (!text.empty()) {
-    const std::size_t space = std::min(text.find(' '), text.size());
-    if (space > 0) out.push_back(text.substr(0, space));
-    text.remove_prefix(std::min(space + 1, text.size()));
-  }
-  return out;
-}
-
 Result<std::vector<float>> step_on(Session& session, TapId id, std::span<const NamedTensor> inputs) {
   Keep keep(session.plan());
   keep.want(id);
@@ -74,11 +64,8 @@ KnownTaps KnownTaps::from(Session& oracle, const CaseView& view, const GoldenCas
 
 std::vector<NamedTensor> KnownTaps::inputs_of(const Plan& plan, TapId id) const {
   std::vector<NamedTensor> tensors = inputs_;
-  for (const std::string_view word : words(info(id.tap).inputs)) {
-    const std::optional<TapId> input = input_tap(plan, id, word);
-    if (!input) continue;
-    if (const Tensor* values = find(*input)) tensors.push_back({input->name(), *values});
-  }
+  for (const TapId input : input_taps(plan, id))
+    if (const Tensor* values = find(input)) tensors.push_back({input.name(), *values});
   return tensors;
 }
 

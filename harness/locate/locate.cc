@@ -37,16 +37,6 @@ bool offers(const Engine& engine, TapId id) {
   return std::ranges::any_of(engine.can.taps, [&](const std::string& pattern) { return tap_matches(pattern, name); });
 }
 
-struct Case {
-  GoldenCase golden;
-  CaseInputs inputs;
-};
-Result<Case> load(const Subject& subject, const std::string& name) {
-  ASSAY_TRY(golden, subject.load(name));
-  ASSAY_TRY(inputs, CaseInputs::from(golden.inputs, subject.name + "/" + name));
-  return Case{std::move(golden), std::move(inputs)};
-}
-
 const Checkpoint* target_of(const Subject& subject) { return subject.target ? &*subject.target : nullptr; }
 
 template <class T>
@@ -140,7 +130,7 @@ std::vector<TapResult> judged(const CaseView& view, const GoldenCase& golden, co
 /// note, and what was observed.
 Result<void> both_passes(const Engine& engine, const Subject& subject, const PathResult& failing, Path path,
                          const std::string& mode, const Send& send) {
-  ASSAY_TRY(one, load(subject, failing.case_name));
+  ASSAY_TRY(one, load_case(subject, failing.case_name));
   const Plan& plan = subject.checkpoint.plan;
   ASSAY_TRY(view, case_view(plan, one.golden, one.inputs, engine.can.arithmetic));
   ASSAY_TRY(session, engine.open(subject.checkpoint));
@@ -180,7 +170,7 @@ Result<void> both_passes(const Engine& engine, const Subject& subject, const Pat
 /// Runs suspects against what was observed. Runs in a child: sends a Score a suspect that explains something.
 Result<void> try_suspects(std::span<const Suspect> chosen, const Engine& engine, const Subject& subject,
                           const std::string& case_name, const Asked& what, const Observed& observed, const Send& send) {
-  ASSAY_TRY(one, load(subject, case_name));
+  ASSAY_TRY(one, load_case(subject, case_name));
   ASSAY_TRY(view, case_view(subject.checkpoint.plan, one.golden, one.inputs, engine.can.arithmetic));
   const std::vector<Piece> seen = evidence(view, one.golden, observed, what.watch);
   for (const Suspect& suspect : chosen) {
@@ -302,7 +292,7 @@ void try_all(std::span<const Suspect> chosen, const Engine& engine, const Subjec
 /// What the tied hypotheses make of another case on which the engine is run. Runs in a child: sends Scores.
 Result<void> try_again(std::span<const Suspect> tied, const Engine& engine, const Subject& subject,
                        const std::string& case_name, Path path, const Send& send) {
-  ASSAY_TRY(one, load(subject, case_name));
+  ASSAY_TRY(one, load_case(subject, case_name));
   const auto& paths = one.golden.paths;
   if (std::ranges::find(paths, Path{path.kind}.name()) == paths.end()) return {};
   const Asked what = asked(engine, subject.checkpoint.plan, one.golden, path, "taps");
@@ -438,7 +428,7 @@ namespace {
 /// Runs in a child: sends a path result with the one tap.
 Result<void> step_one(const Engine& engine, const Subject& subject, const std::string& case_name, TapId id,
                       const Send& send) {
-  ASSAY_TRY(one, load(subject, case_name));
+  ASSAY_TRY(one, load_case(subject, case_name));
   ASSAY_TRY(view, case_view(subject.checkpoint.plan, one.golden, one.inputs, engine.can.arithmetic));
   ASSAY_TRY(oracle, reference_engine().open(subject.checkpoint));
   ASSAY_TRY(session, engine.open(subject.checkpoint));

@@ -21,19 +21,8 @@ constexpr std::string_view kPaths = "paths";
 constexpr std::string_view kBad = "bad";
 constexpr std::string_view kCase = "case";  // before each case's messages
 
-struct Case {
-  GoldenCase golden;
-  CaseInputs inputs;
-};
-
-Result<Case> load(const Subject& subject, const std::string& name) {
-  ASSAY_TRY(golden, subject.load(name));
-  ASSAY_TRY(inputs, CaseInputs::from(golden.inputs, subject.name + "/" + name));
-  return Case{std::move(golden), std::move(inputs)};
-}
-
 /// Selected paths on which the filter takes any tap or the ids.
-std::vector<Path> selected_paths(const Subject& subject, const Case& loaded, const Selection& selection) {
+std::vector<Path> selected_paths(const Subject& subject, const SubjectCase& loaded, const Selection& selection) {
   std::vector<Path> paths = paths_of(subject.checkpoint.plan, loaded.golden, loaded.inputs, selection);
   std::erase_if(paths, [&](Path path) {
     const auto takes = [&](std::string_view tap) {
@@ -73,7 +62,7 @@ struct Job {
   Work work(const VerifyOptions& options, int threads) const {
     return [this, &options, threads](const Send& send) {
       omp_set_num_threads(threads);
-      const Result<Case> loaded = load(*subject, case_name);
+      const Result<SubjectCase> loaded = load_case(*subject, case_name);
       if (!loaded) return send(std::string(kBad) + "\n" + loaded.error().message());
       std::vector<Path> paths = selected_paths(*subject, *loaded, options.selection);
       if (!remaining.empty())
@@ -179,6 +168,12 @@ std::vector<Lane> lanes_of(std::span<Job* const> jobs, std::size_t children) {
 }
 
 }  // namespace
+
+Result<SubjectCase> load_case(const Subject& subject, const std::string& name) {
+  ASSAY_TRY(golden, subject.load(name));
+  ASSAY_TRY(inputs, CaseInputs::from(golden.inputs, subject.name + "/" + name));
+  return SubjectCase{std::move(golden), std::move(inputs)};
+}
 
 namespace {
 
@@ -330,7 +325,7 @@ Result<std::vector<Planned>> plan_of(std::span<const Subject> subjects, const Se
   std::vector<Planned> planned;
   for (const Subject& subject : subjects)
     for (const std::string& name : subject.cases) {
-      ASSAY_TRY(loaded, load(subject, name));
+      ASSAY_TRY(loaded, load_case(subject, name));
       for (const Path path : selected_paths(subject, loaded, selection))
         planned.push_back({subject.name, name, path.name()});
     }

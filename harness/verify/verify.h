@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "golden/store.h"
+#include "harness/drive/drive.h"
 #include "harness/verify/select.h"
 #include "model/checkpoint.h"
 #include "reports/run.h"
@@ -30,6 +31,14 @@ struct Subject {
   std::string model = {};                 ///< as Selection has it
   std::optional<Checkpoint> target = {};  ///< drafters
 };
+
+/// A case of a golden, and what it hands to an engine.
+struct SubjectCase {
+  GoldenCase golden;
+  CaseInputs inputs;
+};
+/// Errors: those of `load`; bad_input (inputs that do not fit together).
+Result<SubjectCase> load_case(const Subject& subject, const std::string& name);
 
 /// The selected goldens below `data`: hashed against the manifest, then opened, with their checkpoints. With
 /// `selection.model`, the one file that is selected: read in child processes, and held to that checkpoint's hash and
