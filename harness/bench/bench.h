@@ -57,11 +57,11 @@ MediaPrompt image_prompt(const Plan& plan);
 Result<MediaPrompt> sound_prompt(const Plan& plan);
 
 /// Appends results to `run`, its roofs and facts: load_seconds; of engines in this process peak_memory_bytes, its most
-/// before roofs were measured; weights_bytes. Results: `prefill` by tokens, `decode` by tokens, `first-token` (a session
-/// opened anew, then the shortest prompt), `vision` by images and `audio` by seconds of sound: calls that want the
-/// tower's last tap alone, so that an engine may stop behind it. Op times are taken in a round of their own where the
-/// session has them (engine/op_times.h). Errors: bad_input (no lengths and no depths; a number below 1; a drafter),
-/// those of the session, of RoofMeter::make.
+/// with one session open and before roofs were measured; weights_bytes. Results: `prefill` by tokens, `decode` by
+/// tokens, `first-token` (a session opened anew, then the shortest prompt), `vision` by images and `audio` by seconds
+/// of sound: calls that want the tower's last tap alone, so that an engine may stop behind it. Op times are taken in a
+/// round of their own where the session has them (engine/op_times.h). Errors: bad_input (no lengths and no depths; a
+/// number below 1; a drafter), those of the session, of RoofMeter::make.
 Result<void> bench_engine(const Engine& engine, const Checkpoint& checkpoint, const EngineBenchOptions& options,
                           BenchRun& run);
 
