@@ -120,7 +120,7 @@ struct Engine {
   /// Its sessions run in a process of its own, whose crash or hang is the failure of a call: many cases may be run from
   /// one process of ours, so that it starts once.
   bool outside = false;
-  std::string spelt = {};  ///< on a command line, `--engine-cmd 'python port.py'`; empty: `--engine NAME`
+  std::string spelt = {};               ///< on a command line, `--engine-cmd 'python port.py'`; empty: `--engine NAME`
   std::vector<std::string> files = {};  ///< what it is made of, as far as the command line tells: `port.py`
 };
 

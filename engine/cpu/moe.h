@@ -26,8 +26,8 @@ struct MoeBuffers {
   std::ptrdiff_t slice;
   Operands entering, middle;  ///< of slots
 
-  static constexpr int kSlice = 352; ///< columns of the middle that a thread makes at a time
-  static constexpr int kFew = 16;    ///< tokens below which it makes as many as it can
+  static constexpr int kSlice = 352;  ///< columns of the middle that a thread makes at a time
+  static constexpr int kFew = 16;     ///< tokens below which it makes as many as it can
 
   /// @param tokens  the most; the widest layer's experts
   /// @param floats  whether some expert's matrix multiplies floats

@@ -327,7 +327,8 @@ template <class Kv, class Way>
       if (key + 1 < keys || keys == kKeys) slot = slot + 1 == a.capacity ? 0 : slot + 1;
     }
     for (int key = 0, next = slot; key < kKeys; ++key) {
-      w.k_next[key] = a.k + size_t(next) * bytes + lane;
+      // Behind the last block nothing follows: what is there already costs no fetch.
+      w.k_next[key] = begin + kKeys < u.end ? a.k + size_t(next) * bytes + lane : w.k_rows[key];
       next = next + 1 == a.capacity ? 0 : next + 1;
     }
     Way::scores(w, rows, d, keys);
