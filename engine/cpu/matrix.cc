@@ -211,10 +211,12 @@ kernels::Activations slice(const kernels::Activations& x, Acts acts, int first, 
 void multiply_rows(const Product& product, const kernels::Activations& x, int first, int last) {
   const Matrix& matrix = *product.matrix;
   float* y = product.y - product.first;  // kernels count W's rows
+  kernels::Weights w = matrix.w;
+  w.next = product.next;
   if (x.tokens == 1)
-    matrix.gemv(matrix.w, x, y, first, last);
+    matrix.gemv(w, x, y, first, last);
   else
-    matrix.gemm(matrix.w, x, y, product.stride, first, last);
+    matrix.gemm(w, x, y, product.stride, first, last);
   if (matrix.bias.empty() && !matrix.output) return;
   for (int t = 0; t < x.tokens; ++t) {
     float* const row = y + std::ptrdiff_t(t) * product.stride;

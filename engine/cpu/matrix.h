@@ -72,9 +72,10 @@ struct Operands {
 /// y[t, r] = bias[r] + sum over c of W[r, c] x[t, c], for rows [first, last) of W.
 struct Product {
   const Matrix* matrix;
-  float* y;                  ///< of row `first`
-  int stride;                ///< between tokens
-  int first = 0, last = -1;  ///< rows of W; -1: all of them
+  float* y;                         ///< of row `first`
+  int stride;                       ///< between tokens
+  int first = 0, last = -1;         ///< rows of W; -1: all of them
+  const std::byte* next = nullptr;  ///< rows of W's size that this thread multiplies next, where that is known
 
   int rows() const { return (last < 0 ? matrix->w.rows : last) - first; }
 };

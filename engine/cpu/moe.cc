@@ -6,44 +6,24 @@
 namespace assay::cpu {
 namespace {
 
-/// Slots of each token, and their weights in the same order.
+/// Slots, whose they are, and which experts have some.
 void group(const MoeBuffers& buffers, const Experts& plan, int tokens) {
   std::int32_t* const starts = buffers.starts;
   std::fill_n(starts, plan.count + 1, 0);
   for (int i = 0; i < tokens * plan.used; ++i) ++starts[buffers.chosen[i] + 1];
   for (int e = 0; e < plan.count; ++e) starts[e + 1] += starts[e];
-  // Each token's experts ascending; `used` is small.
-  for (int t = 0; t < tokens; ++t) {
-    std::int32_t* const chosen = buffers.chosen + std::ptrdiff_t(t) * plan.used;
-    float* const weights = buffers.weights + std::ptrdiff_t(t) * plan.used;
-    for (int i = 1; i < plan.used; ++i)
-      for (int j = i; j > 0 && chosen[j] < chosen[j - 1]; --j) {
-        std::swap(chosen[j], chosen[j - 1]);
-        std::swap(weights[j], weights[j - 1]);
-      }
-    for (int i = 0; i < plan.used; ++i) buffers.slots[std::ptrdiff_t(t) * plan.used + i] = starts[chosen[i]]++;
+  for (int i = 0; i < tokens * plan.used; ++i) {
+    const std::int32_t slot = starts[buffers.chosen[i]]++;
+    buffers.slots[i] = slot;
+    buffers.owners[slot] = i / plan.used;
+    buffers.shares[slot] = buffers.weights[i];
   }
   for (int e = plan.count; e > 0; --e) starts[e] = starts[e - 1];
   starts[0] = 0;
-}
-
-/// work(expert, first, last) for `each` rows at a time of every expert that has slots, in turns.
-template <class Work>
-void share_experts(const Team& team, const Experts& plan, const std::int32_t* starts, int rows, int each,
-                   const Work& work) {
-  const int blocks = (rows + each - 1) / each;
-  int last = -1, expert = -1;  // turns come in order: experts that were passed stay passed
-  const auto hit = [&](int e) { return starts[e + 1] > starts[e]; };
-  int hits = 0;
-  for (int e = 0; e < plan.count; ++e) hits += hit(e) ? 1 : 0;
-  team.take_turns(hits * blocks, [&](int turn) {
-    for (; last < turn / blocks; ++last) do
-        ++expert;
-      while (!hit(expert));
-    const int first = turn % blocks * each;
-    work(expert, first, std::min(first + each, rows));
-  });
-  team.sync();
+  std::int32_t* const hit = buffers.hit;
+  *hit = 0;
+  for (int e = 0; e < plan.count; ++e)
+    if (starts[e + 1] > starts[e]) hit[++*hit] = e;
 }
 
 OpNeeds needs_of_experts(const Matrix& first, const Experts& plan, const std::int32_t* starts) {
@@ -74,6 +54,93 @@ void gather(const kernels::Activations& x, kernels::Acts acts, const MoeBuffers&
   }
 }
 
+/// What the two halves of a layer's experts have in common.
+struct Run {
+  const Team& team;
+  const KernelTable& kernels;
+  const MoeBuffers& buffers;
+  const std::int32_t* starts;
+  const std::int32_t* hit;  ///< experts that have slots
+  int hits;
+  int tokens;
+
+  bool few() const { return tokens < MoeBuffers::kFew; }  ///< then matrices are read from front to back
+  float* slices() const { return buffers.slices + team.thread * buffers.slice; }
+};
+
+int rounded_up(int n, int grain) { return (n + grain - 1) / grain * grain; }
+
+/// act(gate) * up of every slot, as down's products have it. Rows 0 .. width - 1 of gate_up_proj are the gate, the
+/// others up: as in a feed-forward, slices of both are made, gated and narrowed by one thread.
+/// @param in  of slots
+void make_middles(const Run& run, const Matrix& gate_up, kernels::Acts narrowed, int width, Activation activation,
+                  const kernels::Activations& in) {
+  const MoeBuffers& buffers = run.buffers;
+  const int of_thread = rounded_up((width + run.team.threads - 1) / run.team.threads, kernels::kActsBlock);
+  const int each = run.few() ? of_thread : MoeBuffers::kSlice, blocks = (width + each - 1) / each;
+  float *const gate = run.slices(), *const up = gate + buffers.slice / 2;
+  const bool narrows = narrowed != kernels::Acts::fp32;
+  run.team.take_turns_ahead(run.hits * blocks, [&](int turn, int then) {
+    const auto row_of = [&](int t, int row) {
+      return gate_up.row(run.hit[t / blocks] * gate_up.w.rows + t % blocks * each + row);
+    };
+    const int e = run.hit[turn / blocks], first = turn % blocks * each, last = std::min(first + each, width);
+    const int begin = run.starts[e], count = run.starts[e + 1] - begin, cols = last - first;
+    const Matrix matrix = gate_up.part(e);
+    const kernels::Activations some = slice(in, gate_up.acts, begin, count);
+    multiply_rows({.matrix = &matrix, .y = gate, .stride = each, .first = first, .next = row_of(turn, width)}, some,
+                  first, last);
+    multiply_rows({.matrix = &matrix,
+                   .y = up,
+                   .stride = each,
+                   .first = width + first,
+                   .next = then < run.hits * blocks ? row_of(then, 0) : nullptr},
+                  some, width + first, width + last);
+    run.kernels.gated({gate, up, narrows ? gate : buffers.gated + std::ptrdiff_t(begin) * width + first, cols, each,
+                       each, narrows ? each : width, kernel_activation(activation)},
+                      0, count);
+    for (int t = 0; t < count && narrows; ++t)
+      narrow_slice(buffers.middle, narrowed, gate + std::ptrdiff_t(t) * each, cols, begin + t, first, width);
+  });
+  run.team.sync();
+}
+
+/// Columns of the outputs that are made together: pieces become smaller, so that threads end together.
+int columns_from(const Run& run, int from, int hidden) {
+  constexpr int kLeast = 64;
+  const int even = run.few() ? (hidden + run.team.threads - 1) / run.team.threads
+                             : std::min((hidden - from) / (2 * run.team.threads), MoeBuffers::kColumns);
+  return std::min(std::max(rounded_up(even, kLeast), kLeast), hidden - from);
+}
+
+/// y = the weighted sums of down's products. A thread makes some columns of all experts' outputs, one expert after
+/// another, and adds each to its tokens while it is at hand: a token's sum grows in the same order whoever makes it.
+/// @param middle  of slots
+void make_outputs(const Run& run, const Matrix& down, const kernels::Activations& middle, int hidden, float* y) {
+  float* const out = run.slices();
+  int pieces = 0;
+  for (int from = 0; from < hidden; from += columns_from(run, from, hidden)) ++pieces;
+  int from = 0, at = 0;
+  run.team.take_turns(pieces, [&](int turn) {
+    for (; at < turn; ++at) from += columns_from(run, from, hidden);  // turns come in order
+    const int cols = columns_from(run, from, hidden);
+    for (int t = 0; t < run.tokens; ++t) std::fill_n(y + std::ptrdiff_t(t) * hidden + from, cols, 0.0F);
+    for (int i = 0; i < run.hits; ++i) {
+      const int e = run.hit[i], begin = run.starts[e], count = run.starts[e + 1] - begin;
+      const Matrix matrix = down.part(e);
+      multiply_rows({.matrix = &matrix,
+                     .y = out,
+                     .stride = cols,
+                     .first = from,
+                     .next = i + 1 < run.hits ? down.row(run.hit[i + 1] * down.w.rows + from) : nullptr},
+                    slice(middle, down.acts, begin, count), from, from + cols);
+      run.kernels.scatter_add(
+          {out, run.buffers.owners + begin, run.buffers.shares + begin, y + from, cols, cols, hidden}, 0, count);
+    }
+  });
+  run.team.sync();
+}
+
 }  // namespace
 
 MoeBuffers MoeBuffers::carve(Carver& carver, std::size_t tokens, const Plan& plan, kernels::Acts acts, int threads,
@@ -92,13 +159,16 @@ MoeBuffers MoeBuffers::carve(Carver& carver, std::size_t tokens, const Plan& pla
   buffers.chosen = carver.take<std::int32_t>(slots);
   buffers.weights = carver.take<float>(slots);
   buffers.slots = carver.take<std::int32_t>(slots);
+  buffers.owners = carver.take<std::int32_t>(slots);
+  buffers.shares = carver.take<float>(slots);
   buffers.starts = carver.take<std::int32_t>(experts + 1);
+  buffers.hit = carver.take<std::int32_t>(experts + 1);
   if (floats) buffers.in = carver.take<float>(slots * hidden);
   if (floats) buffers.gated = carver.take<float>(slots * width);
-  buffers.out = carver.take<float>(slots * hidden);
-  const std::size_t slice =
-      std::max(tokens * kSlice, std::min(tokens, std::size_t(kFew)) * (width + kernels::kActsBlock));
-  buffers.slices = carver.take<float>(std::size_t(threads) * 2 * slice);
+  const std::size_t few = std::min(tokens, std::size_t(kFew));
+  const std::size_t slice = std::max({2 * tokens * kSlice, 2 * few * (width + kernels::kActsBlock), tokens * kColumns,
+                                      few * (hidden + kernels::kActsBlock)});
+  buffers.slices = carver.take<float>(std::size_t(threads) * slice);
   buffers.slice = std::ptrdiff_t(slice);
   buffers.entering = Operands::carve(carver, slots, hidden, acts, false);
   buffers.middle = Operands::carve(carver, slots, width, acts, false);
@@ -130,48 +200,17 @@ void run_experts(const Team& team, const KernelTable& kernels, const LayerWeight
   const std::int32_t* const starts = buffers.starts;
   const kernels::Activations entering = narrow(team, operands, gate_up.acts, x, tokens, hidden);
   team.one([&] { group(buffers, plan, tokens); });
-  const Team::Part mine = team.split(tokens);
-  gather(entering, gate_up.acts, buffers, plan.used, mine);
+  gather(entering, gate_up.acts, buffers, plan.used, team.split(tokens));
   team.sync();
   team.lap("experts.group");
 
-  // Rows 0 .. width - 1 of gate_up_proj are the gate, the others up. As in a feed-forward, slices of both are made,
-  // gated and narrowed by one thread; few tokens read a matrix from front to back instead.
-  const kernels::Activations in = buffers.entering.view(gate_up.acts, buffers.in, starts[plan.count], hidden);
-  const int of_thread =
-      ((width + team.threads - 1) / team.threads + kernels::kActsBlock - 1) / kernels::kActsBlock * kernels::kActsBlock;
-  const int each = tokens < MoeBuffers::kFew ? of_thread : MoeBuffers::kSlice;
-  float* const gate = buffers.slices + team.thread * 2 * buffers.slice;
-  float* const up = gate + buffers.slice;
-  const bool narrows = down.acts != kernels::Acts::fp32;
-  share_experts(team, plan, starts, width, each, [&](int e, int first, int last) {
-    const int begin = starts[e], count = starts[e + 1] - begin, cols = last - first;
-    const Matrix matrix = gate_up.part(e);
-    const kernels::Activations some = slice(in, gate_up.acts, begin, count);
-    multiply_rows({&matrix, gate, each, first}, some, first, last);
-    multiply_rows({&matrix, up, each, width + first}, some, width + first, width + last);
-    kernels.gated({gate, up, narrows ? gate : buffers.gated + std::ptrdiff_t(begin) * width + first, cols, each, each,
-                   narrows ? each : width, kernel_activation(activation)},
-                  0, count);
-    for (int t = 0; t < count && narrows; ++t)
-      narrow_slice(buffers.middle, down.acts, gate + std::ptrdiff_t(t) * each, cols, begin + t, first, width);
-  });
+  const Run run{team, kernels, buffers, starts, buffers.hit + 1, buffers.hit[0], tokens};
+  const int slots = starts[plan.count];
+  make_middles(run, gate_up, down.acts, width, activation,
+               buffers.entering.view(gate_up.acts, buffers.in, slots, hidden));
   if (team.clock != nullptr) team.lap("experts.gate_up", needs_of_experts(gate_up, plan, starts));
-
-  const kernels::Activations middle = buffers.middle.view(down.acts, buffers.gated, starts[plan.count], width);
-  constexpr int kRows = 704;  // few tokens pass by: the panels that nothing was fetched for weigh more than even turns
-  share_experts(team, plan, starts, hidden, tokens < MoeBuffers::kFew ? (hidden + 1) / 2 : kRows,
-                [&](int e, int first, int last) {
-                  const int begin = starts[e], count = starts[e + 1] - begin;
-                  const Matrix matrix = down.part(e);
-                  multiply_rows({&matrix, buffers.out + std::ptrdiff_t(begin) * hidden + first, hidden, first},
-                                slice(middle, down.acts, begin, count), first, last);
-                });
+  make_outputs(run, down, buffers.middle.view(down.acts, buffers.gated, slots, width), hidden, y);
   if (team.clock != nullptr) team.lap("experts.down", needs_of_experts(down, plan, starts));
-  if (mine.first < mine.last)
-    kernels.scatter_add({buffers.out, buffers.slots, buffers.weights, y, plan.used, hidden}, mine.first, mine.last);
-  team.sync();
-  team.lap("experts.scatter");
 }
 
 }  // namespace assay::cpu

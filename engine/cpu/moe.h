@@ -17,17 +17,20 @@ namespace assay::cpu {
 struct MoeBuffers {
   float* probs;          ///< [tokens, experts]
   std::int32_t* chosen;  ///< [tokens, used], largest first
-  float* weights;        ///< [tokens, used], in the order of slots once grouped
-  std::int32_t* slots;   ///< [tokens, used], ascending
+  float* weights;        ///< [tokens, used]
+  std::int32_t* slots;   ///< [tokens, used]
+  std::int32_t* owners;  ///< [tokens * used]: a slot's token, and
+  float* shares;         ///< its weight
   std::int32_t* starts;  ///< [experts + 1], slots
+  std::int32_t* hit;     ///< [experts + 1]: how many experts have slots, then which
   float *in, *gated;     ///< [tokens * used, ...], for products of floats
-  float* out;            ///< [tokens * used, hidden]
-  float* slices;         ///< [threads, 2, slice]: what a thread makes of gate and up at a time
+  float* slices;         ///< [threads, slice]: what a thread makes of gate and up, or of the outputs, at a time
   std::ptrdiff_t slice;
   Operands entering, middle;  ///< of slots
 
-  static constexpr int kSlice = 352;  ///< columns of the middle that a thread makes at a time
-  static constexpr int kFew = 16;     ///< tokens below which it makes as many as it can
+  static constexpr int kSlice = 352;    ///< columns of the middle that a thread makes at a time
+  static constexpr int kColumns = 256;  ///< of the outputs, most
+  static constexpr int kFew = 16;       ///< tokens below which it makes as many as it can
 
   /// @param tokens  the most; the widest layer's experts
   /// @param floats  whether some expert's matrix multiplies floats

@@ -73,18 +73,32 @@ class Team {
     return {at(thread), at(thread + 1)};
   }
 
-  /// work(i) for each i below n, on whichever thread is free next: for pieces that take unequal time, or threads that
-  /// others hold up. A sync must follow before the next such op. Nothing may depend on who does what.
+  /// work(i, next) for each i below n, on whichever thread is free next: for pieces that take unequal time, or threads
+  /// that others hold up. `next` is what the thread does after it, n or more: nothing. A sync must follow before the
+  /// next such op. Nothing may depend on who does what.
+  template <class Work>
+  void take_turns_ahead(int n, const Work& work) const {
+    if (threads == 1) {
+      for (int i = 0; i < n; ++i) work(i, i + 1);
+      return;
+    }
+    std::atomic<int>& taken = this->taken();
+    int i = taken.fetch_add(1, std::memory_order_relaxed);
+    for (int next = 0; i < n; i = next) {
+      next = taken.fetch_add(1, std::memory_order_relaxed);
+      work(i, next);
+    }
+  }
+
+  /// The same where nobody asks what comes next: threads end closer together.
   template <class Work>
   void take_turns(int n, const Work& work) const {
     if (threads == 1) {
       for (int i = 0; i < n; ++i) work(i);
       return;
     }
-    const std::size_t turn = turns_++ % 2;
-    // Everybody has left the op that the other counter was for, and nobody comes to the one it is for before a sync.
-    if (thread == 0) common->taken[1 - turn].store(0, std::memory_order_relaxed);
-    for (int i; (i = common->taken[turn].fetch_add(1, std::memory_order_relaxed)) < n;) work(i);
+    std::atomic<int>& taken = this->taken();
+    for (int i; (i = taken.fetch_add(1, std::memory_order_relaxed)) < n;) work(i);
   }
 
   /// One thread does it, all wait.
@@ -95,6 +109,13 @@ class Team {
   }
 
  private:
+  std::atomic<int>& taken() const {
+    const std::size_t turn = turns_++ % 2;
+    // Everybody has left the op that the other counter was for, and nobody comes to the one it is for before a sync.
+    if (thread == 0) common->taken[1 - turn].store(0, std::memory_order_relaxed);
+    return common->taken[turn];
+  }
+
   mutable std::size_t turns_ = 0;
 };
 

@@ -92,7 +92,7 @@ void layer_uses(Collector& collect, const Plan& plan, const LayerPlan& layer, in
   collect.add(Op::rms_norm, {tokens, hidden}, "router, experts", 3);
   collect.add(Op::router, {tokens, layer.experts->count, layer.experts->used, 1}, "router");
   collect.add(Op::gated, {tokens * layer.experts->used, layer.experts->width, activation, 1}, "experts");
-  collect.add(Op::scatter_add, {tokens, layer.experts->used, hidden}, "experts");
+  collect.add(Op::scatter_add, {tokens, hidden}, "experts", layer.experts->used);
 }
 
 void vision_uses(Collector& collect, const VisionPlan& vision, int patches) {

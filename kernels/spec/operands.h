@@ -13,6 +13,9 @@ struct Weights {
   const std::byte* data;  ///< [rows, cols]; aligned to an element of fp32 or bf16, to 2 bytes for blocks
   int rows, cols;         ///< cols is a multiple of the format's block
   float scale;            ///< of the whole tensor; 1 for every format but i8
+  /// Rows of as many columns that are multiplied next, or nullptr: those that follow in memory. Kernels may fetch them
+  /// (past the end of what exists, too), never read them.
+  const std::byte* next = nullptr;
 };
 
 /// Rows of activations, contiguous. int8 comes in blocks of kActsBlock columns.

@@ -10,40 +10,42 @@ namespace assay::kernels {
 namespace {
 
 std::unique_ptr<Trial> trial(Format, Acts, const Shape& s, std::uint64_t seed) {
-  const int tokens = s[0], used = s[1], cols = s[2];
-  const std::size_t choices = std::size_t(tokens) * std::size_t(used);
-  const std::vector<float> x = random_floats(choices * std::size_t(cols), 3, seed);
-  const std::vector<float> weights = random_floats(choices, 2, seed + 1);
-  std::vector<std::int32_t> rows(choices, 0);
-  for (std::size_t i = 0; i < choices; ++i)  // each row once, the whole turned round; some are left out
-    rows[i] = i % 5 == 4 ? -1 : std::int32_t(choices - 1 - i);
+  const int n = s[0], cols = s[1], x_stride = cols + n % 3, y_stride = cols;
+  const int tokens = n + n / 3;  // some are not named
+  const std::vector<float> x = random_floats(std::size_t(n) * std::size_t(x_stride), 3, seed);
+  const std::vector<float> weights = random_floats(std::size_t(n), 2, seed + 1);
+  const std::vector<float> before = random_floats(std::size_t(tokens) * std::size_t(y_stride), 3, seed + 2);
+  std::vector<std::int32_t> rows(std::size_t(n), 0);
+  std::vector<int> row_of(before.size(), -1);
+  for (int i = 0; i < n; ++i) {  // turned round, with holes
+    rows[std::size_t(i)] = tokens - 1 - (i + i / 3);
+    for (int c = 0; c < cols; ++c) row_of[std::size_t(rows[std::size_t(i)] * y_stride + c)] = i;
+  }
   const auto input = guarded(x), of = guarded(rows), by = guarded(weights);
-  std::vector<Values> outputs{{.count = std::size_t(tokens) * std::size_t(cols), .row_values = cols}};
+  std::vector<Values> outputs{{.count = before.size(), .before = before, .rows = row_of}};
   return std::make_unique<ValueTrial>(
-      tokens, std::move(outputs),
+      n, std::move(outputs),
       [=](const Kernel& kernel, std::span<float* const> out, int first, int last) {
         function<spec::scatter_add>(kernel)({.x = input->as<float>(),
                                              .rows = of->as<std::int32_t>(),
                                              .weights = by->as<float>(),
                                              .y = out[0],
-                                             .used = used,
-                                             .cols = cols},
+                                             .cols = cols,
+                                             .x_stride = x_stride,
+                                             .y_stride = y_stride},
                                             first, last);
       },
       [=](std::span<Values> out) {
         Lost lost;
         for (std::size_t i = 0; i < out[0].count; ++i) {
-          const std::size_t t = i / std::size_t(cols), c = i % std::size_t(cols);
-          double sum = 0, partial = 0;
-          for (std::size_t j = t * std::size_t(used); j < (t + 1) * std::size_t(used); ++j) {
-            if (rows[j] < 0) continue;
-            const double product = double{weights[j]} * x[std::size_t(rows[j]) * std::size_t(cols) + c];
-            sum += product;
-            partial = std::fmax(partial, std::fmax(std::fabs(sum), std::fabs(product)));
-            if (std::fabs(product) > std::fabs(lost.delta)) lost = {.index = i, .delta = product};
-          }
-          out[0].exact[i] = sum;
-          out[0].atol[i] = dot_fp32(used, partial).atol;
+          out[0].exact[i] = before[i];
+          out[0].atol[i] = 0;
+          if (row_of[i] < 0) continue;
+          const std::size_t row = std::size_t(row_of[i]), c = i % std::size_t(y_stride);
+          const double product = double{weights[row]} * x[row * std::size_t(x_stride) + c];
+          out[0].exact[i] += product;
+          out[0].atol[i] = dot_fp32(2, std::fmax(std::fabs(out[0].exact[i]), std::fabs(product))).atol;
+          if (std::fabs(product) > std::fabs(lost.delta)) lost = {.index = i, .delta = product};
         }
         return lost;
       });
@@ -55,22 +57,21 @@ const OpInfo& info_of(spec::scatter_add) {
   static const OpInfo info{
       .op = Op::scatter_add,
       .name = "scatter_add",
-      .what = "experts' outputs, weighted, to their tokens",
-      .dims = {"tokens", "used", "cols"},
+      .what = "an expert's outputs, weighted, to their tokens",
+      .dims = {"rows", "cols"},
       .awkward =
           [](Format, Acts) {
             std::vector<Shape> shapes;
-            int turn = 0;
-            for (const Shape& s : awkward_rows()) shapes.push_back({s[0], 1 + turn++ % 8, s[1]});
+            for (const Shape& s : awkward_rows()) shapes.push_back({s[0], s[1]});
             return shapes;
           },
       .cost =
           [](Format, Acts, const Shape& s) {
-            const double values = double(s[0]) * s[2];
-            return Cost{.bytes = 4 * values * (s[1] + 1) + 8.0 * s[0] * s[1], .flops = 2 * values * s[1]};
+            const double values = double(s[0]) * s[1];
+            return Cost{.bytes = 12 * values + 8.0 * s[0], .flops = 2 * values};
           },
       .trial = trial,
-      .invalid = [](Format format, Acts acts, const Shape& s) { return invalid_fp32(format, acts, s, 3); },
+      .invalid = [](Format format, Acts acts, const Shape& s) { return invalid_fp32(format, acts, s, 2); },
   };
   return info;
 }

@@ -1,13 +1,13 @@
-// The experts' outputs brought back to their tokens. Experts are run one after another over the tokens that chose them,
-// so that a token's outputs lie in `used` rows of their own; seen from the token it is a sum, which threads can share
-// out.
-//   y[t, c] = sum over i < used of weights[t, i] * x[rows[t, i], c], in this order, beginning with 0
-// Shapes: x [anything, cols]; rows, weights [tokens, used]; a row of -1 adds nothing; y [tokens, cols], which x does
-// not overlap. first and last are tokens. Writes y[first, last) only, reads nothing outside its operands. Arithmetic:
-// fp32. Bytes: the rows, rows, weights and y once. FLOPs: 2 tokens used cols. Source: Gemma4TextExperts
-// (transformers 5.22.2).
+// An expert's outputs added to the tokens that chose it. Experts are run one after another, so that a token's sum grows
+// in their order.
+//   y[rows[i] * y_stride + c] += weights[i] * x[i * x_stride + c]
+// Shapes: x [n, x_stride >= cols]; rows, weights [n]; y [anything, y_stride >= cols], which x does not overlap. Rows of
+// one call differ. first and last are rows of x. Writes cols values of the rows that [first, last) name, reads nothing
+// outside its operands. Arithmetic: fp32, the product rounded before the sum or not. Bytes: x, rows and weights once, y
+// twice. FLOPs: 2 n cols. Source: Gemma4TextExperts (transformers 5.22.2).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace assay::kernels {
@@ -17,7 +17,8 @@ struct ScatterAdd {
   const std::int32_t* rows;
   const float* weights;
   float* y;
-  int used, cols;
+  int cols;
+  std::ptrdiff_t x_stride, y_stride;
 };
 
 namespace spec {

@@ -75,7 +75,7 @@ constexpr std::size_t kBlock = 2 * 64 * 9;  ///< of a panel, with one scale a ro
 
 struct Q4_0 {
   static constexpr int kScales = 1, kExcess = 8;
-  static std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ4_0); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ4_0); }
   static void pack(const std::byte* const* rows, int block, int blocks, std::byte* panel) {
     const __m512i four_bits = _mm512_set1_epi8(15);
     for (int b = block; b < block + blocks; ++b, panel += kBlock) {
@@ -94,7 +94,7 @@ struct Q4_0 {
 
 struct Q8_0 {
   static constexpr int kScales = 1, kExcess = 128;
-  static std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ8_0); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ8_0); }
   static void pack(const std::byte* const* rows, int block, int blocks, std::byte* panel) {
     for (int b = block; b < block + blocks; ++b, panel += kBlock) {
       const std::size_t at = std::size_t(b) * sizeof(BlockQ8_0);
@@ -106,7 +106,7 @@ struct Q8_0 {
 
 struct I8 {
   static constexpr int kScales = 1, kExcess = 128;
-  static std::size_t bytes(int cols) { return std::size_t(cols); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols); }
   static void pack(const std::byte* const* rows, int block, int blocks, std::byte* panel) {
     for (int b = block; b < block + blocks; ++b, panel += kBlock) {
       turn_bytes(rows, std::size_t(b) * 32, panel);
@@ -117,7 +117,7 @@ struct I8 {
 
 struct Q6_K {
   static constexpr int kScales = 2, kExcess = 32;
-  static std::size_t bytes(int cols) { return std::size_t(cols / 256) * sizeof(BlockQ6_K); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 256) * sizeof(BlockQ6_K); }
   /// Chunks are whole blocks of 256: 768 columns.
   static void pack(const std::byte* const* rows, int block, int blocks, std::byte* panel) {
     constexpr std::size_t kHalf = 2 * 64 * 5;  // of a panel's block: four words and their scale

@@ -25,17 +25,12 @@ constexpr float kEverything = __builtin_inff();
 struct KvFp32 {
   static size_t bytes(int values) { return size_t(values) * 4; }
   static Lanes lanes(const std::byte* row, int i) { return load(reinterpret_cast<const float*>(row) + i); }
-  static __m128 four(const std::byte* row, int i) { return _mm_loadu_ps(reinterpret_cast<const float*>(row) + i); }
   static float one(const std::byte* row, int i) { return reinterpret_cast<const float*>(row)[i]; }
 };
 struct KvBf16 {
   static size_t bytes(int values) { return size_t(values) * 2; }
   static const uint16_t* bits(const std::byte* row, int i) { return reinterpret_cast<const uint16_t*>(row) + i; }
   static Lanes lanes(const std::byte* row, int i) { return widen_bf16(bits(row, i)); }
-  static __m128 four(const std::byte* row, int i) {
-    const __m128i half = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bits(row, i)));
-    return _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(half), 16));
-  }
   static float one(const std::byte* row, int i) {
     const uint32_t wide = uint32_t{*bits(row, i)} << 16;
     float value;
@@ -49,12 +44,6 @@ struct KvQ8_0 {
   static Lanes lanes(const std::byte* row, int i) {
     const BlockQ8_0& b = block(row, i);
     return multiply(all(_cvtsh_ss(b.d)), widen_i8(b.q + i % 32));
-  }
-  static __m128 four(const std::byte* row, int i) {
-    const BlockQ8_0& b = block(row, i);
-    int32_t q;
-    memcpy(&q, b.q + i % 32, 4);
-    return _mm_mul_ps(_mm_set1_ps(_cvtsh_ss(b.d)), _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_cvtsi32_si128(q))));
   }
   static float one(const std::byte* row, int i) { return _cvtsh_ss(block(row, i).d) * float(block(row, i).q[i % 32]); }
 };
@@ -70,6 +59,8 @@ struct Work {
   alignas(64) float rounded[kAttentionRows * kAttentionMaxDim];  ///< q as bfloat16 has it, where it is so multiplied
   const float* q[kAttentionRows];
   int token[kAttentionRows];
+  int from[kAttentionRows],
+      to[kAttentionRows];  ///< keys of the block that a row sees: from <= key < to, none if to is 0
   const std::byte *k_rows[kKeys], *v_rows[kKeys];
   const std::byte* k_next[kKeys];  ///< of the block that follows
 };
@@ -132,17 +123,30 @@ template <int R, int C>
     for (int c = 0; c < C; ++c) store(w.scores + (row + r) * kKeys + first + c * kWidth, scores[r][c]);
 }
 
+/// Keys of a block that some of `rows` rows see.
+struct Keys {
+  int from = kKeys, to = 0;
+};
+inline Keys seen(const Work& w, int row, int rows) {
+  Keys keys;
+  for (int r = row; r < row + rows; ++r) {
+    keys.from = w.from[r] < keys.from ? w.from[r] : keys.from;
+    keys.to = w.to[r] > keys.to ? w.to[r] : keys.to;
+  }
+  return keys;
+}
+
 /// Sums of R rows, lanes [i, i + C kWidth): scaled down, plus this block's weights times V.
 /// @tparam kFetches  K of the next block is asked for, too: of as many lanes
 template <class Kv, int R, int C, bool kFetches>
-[[gnu::noinline]] void add_values(Work& w, int row, int i, int padded, int keys) {
+[[gnu::noinline]] void add_values(Work& w, int row, int i, int padded, Keys keys) {
   Lanes y[R][C];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c)
       y[r][c] = multiply(all(w.down[row + r]), load(w.y + (row + r) * padded + i + c * kWidth));
-  for (int key = 0; key < keys; ++key) {
+  for (int key = keys.from; key < keys.to; ++key) {
     Lanes v[C];
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c) v[c] = Kv::lanes(w.v_rows[key], i + c * kWidth);
@@ -163,7 +167,7 @@ template <class Kv, int R, int C, bool kFetches>
 }
 
 template <class Kv, int R, int C, bool kFetches>
-void add_values_of_rows(Work& w, int row, int& i, int padded, int keys) {
+void add_values_of_rows(Work& w, int row, int& i, int padded, Keys keys) {
   for (; i + C * kWidth <= padded; i += C * kWidth) add_values<Kv, R, C, kFetches>(w, row, i, padded, keys);
   if constexpr (C > 1) add_values_of_rows<Kv, R, C / 2, kFetches>(w, row, i, padded, keys);
 }
@@ -181,16 +185,19 @@ void in_tiles(int rows, Use use) {
     if (row < rows) use.template operator()<1>(row);
 }
 
+/// A row of K after another, so that rows whose places in the cache collide are done with before others come.
 template <class Kv>
 [[gnu::noinline]] void turn_round(Work& w, int d) {
-  int i = 0;
-  for (; i + 4 <= d; i += 4)
-    for (int key = 0; key < kKeys; key += kWidth) {
-      Lanes columns[4];
-      transpose([&](int r) { return Kv::four(w.k_rows[key + r], i); }, columns);
-      for (int c = 0; c < 4; ++c) store(w.columns + (i + c) * kKeys + key, columns[c]);
+  for (int key = 0; key < kKeys; key += kWidth)
+    for (int i = 0; i + kWidth <= d; i += kWidth) {
+      Lanes square[kWidth];
+#pragma GCC unroll 16
+      for (int r = 0; r < kWidth; ++r) square[r] = Kv::lanes(w.k_rows[key + r], i);
+      turn_square(square);
+#pragma GCC unroll 16
+      for (int c = 0; c < kWidth; ++c) store(w.columns + (i + c) * kKeys + key, square[c]);
     }
-  for (; i < d; ++i)
+  for (int i = d / kWidth * kWidth; i < d; ++i)
     for (int key = 0; key < kKeys; ++key) w.columns[i * kKeys + key] = Kv::one(w.k_rows[key], i);
 }
 
@@ -210,14 +217,14 @@ template <class Kv>
 /// A row's scores to weights: what it does not see gets none. Leaves what the sums so far are to be scaled by as the
 /// exponent that it is the exponential of: scale_down() works them out for all rows at once.
 template <class Way>
-void weigh(const Attention& a, Work& w, int row, int begin, int keys) {
+void weigh(const Attention& a, Work& w, int row, int begin) {
   constexpr int kRegisters = kKeys / kWidth;
   float* scores = w.scores + row * kKeys;
   const int t = w.token[row];
-  const int from = a.from[t] - begin, to = a.to[t] - begin < keys ? a.to[t] - begin : keys;
-  if (a.mask != nullptr && from < to) {
+  const int from = w.from[row], to = w.to[row];
+  if (a.mask != nullptr) {
     const uint8_t* mask = a.mask + size_t(t) * size_t(a.mask_stride);
-    for (int key = from > 0 ? from : 0; key < to; ++key)
+    for (int key = from; key < to; ++key)
       if (mask[begin + key - a.mask_first] == 0) scores[key] = -kEverything;
   }
   Lanes s[kRegisters];
@@ -275,17 +282,26 @@ struct Many : Rounding<kRounds> {
   static void scores(Work& w, int rows, int d, int /*keys*/) {
     turn_round<Kv>(w, d);
 #if defined(__AVX512F__)
-    in_tiles<8>(rows, [&]<int R>(int row) { many_scores<R, 3>(w, row, 0, d); });
+    in_tiles<8>(rows, [&]<int R>(int row) {
+      const Keys keys = seen(w, row, R);
+      const int first = keys.from / kWidth, registers = (keys.to + kWidth - 1) / kWidth - first;
+      if (registers == 3) many_scores<R, 3>(w, row, 0, d);
+      if (registers == 2) many_scores<R, 2>(w, row, first * kWidth, d);
+      if (registers == 1) many_scores<R, 1>(w, row, first * kWidth, d);
+    });
 #else
-    for (int key = 0; key < kKeys; key += 3 * kWidth)
-      in_tiles<4>(rows, [&]<int R>(int row) { many_scores<R, 3>(w, row, key, d); });
+    in_tiles<4>(rows, [&]<int R>(int row) {
+      const Keys keys = seen(w, row, R);
+      for (int key = 0; key < kKeys; key += 3 * kWidth)
+        if (keys.from < key + 3 * kWidth && key < keys.to) many_scores<R, 3>(w, row, key, d);
+    });
 #endif
   }
   static void values(Work& w, int rows, int d, int padded, int keys) {
     widen_values<Kv>(w, d, padded, keys);
     in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) {
       int i = 0;
-      add_values_of_rows<KvFp32, R, (kPairs / R < 8 ? kPairs / R : 8), false>(w, row, i, padded, keys);
+      add_values_of_rows<KvFp32, R, (kPairs / R < 8 ? kPairs / R : 8), false>(w, row, i, padded, seen(w, row, R));
     });
   }
 };
@@ -298,7 +314,7 @@ struct Few : Rounding<kRounds> {
   static void values(Work& w, int rows, int /*d*/, int padded, int keys) {
     in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) {
       int i = 0;
-      add_values_of_rows<Kv, R, (kPairs / R < 8 ? kPairs / R : 8), true>(w, row, i, padded, keys);
+      add_values_of_rows<Kv, R, (kPairs / R < 8 ? kPairs / R : 8), true>(w, row, i, padded, {0, keys});
     });
   }
 };
@@ -331,8 +347,14 @@ template <class Kv, class Way>
       w.k_next[key] = begin + kKeys < u.end ? a.k + size_t(next) * bytes + lane : w.k_rows[key];
       next = next + 1 == a.capacity ? 0 : next + 1;
     }
+    for (int r = 0; r < rows; ++r) {
+      const int from = a.from[w.token[r]] - begin, to = a.to[w.token[r]] - begin;
+      w.from[r] = from > 0 ? from : 0;
+      w.to[r] = to < keys ? to : keys;
+      if (w.from[r] >= w.to[r]) w.from[r] = kKeys, w.to[r] = 0;
+    }
     Way::scores(w, rows, d, keys);
-    for (int r = 0; r < rows; ++r) weigh<Way>(a, w, r, begin, keys);
+    for (int r = 0; r < rows; ++r) weigh<Way>(a, w, r, begin);
     scale_down(w, rows);
     Way::values(w, rows, d, padded, keys);
   }

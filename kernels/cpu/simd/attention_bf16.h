@@ -29,9 +29,7 @@ inline __m512i load_pairs(const void* p) { return _mm512_loadu_si512(p); }
 
 /// Two lanes of a row of K, as one word.
 struct KvPairs {
-  static __m128 four(const std::byte* row, int i) {
-    return _mm_castsi128_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(row + size_t(i) * 4)));
-  }
+  static Lanes lanes(const std::byte* row, int i) { return load(reinterpret_cast<const float*>(row + size_t(i) * 4)); }
   static float one(const std::byte* row, int i) {
     float word;
     memcpy(&word, row + size_t(i) * 4, 4);

@@ -23,6 +23,7 @@ struct Int8Kind {
   static constexpr int kStarts = Format::kExcess != 0 ? kBlocks * kScales : 0;
   static constexpr std::size_t kRegister = std::size_t(V::kLanes) * 4;
   static constexpr std::size_t kBlockBytes = 2 * kRegister * (8 + kScales), kPanelBytes = kBlocks * kBlockBytes;
+  using Fetch = Ahead<int(Format::bytes(kChunkCols) / 64) + 2>;
   static std::size_t row_bytes(int cols) { return Format::bytes(cols); }
 
   static void pack(const std::byte* const* rows, int col, int cols, std::byte* panel) {
@@ -38,7 +39,7 @@ struct Int8Kind {
 
   template <int T>
   [[gnu::always_inline]] static void tile(const std::byte* panel, const std::int32_t* starts, const Activations& x,
-                                          int token, int col, int cols, Ahead& ahead, typename V::F (&sums)[2][T]) {
+                                          int token, int col, int cols, Fetch& ahead, typename V::F (&sums)[2][T]) {
     const std::size_t x_stride = std::size_t(x.cols), block_stride = x_stride / 32;
     const int blocks = cols / 32;
     const auto* values = static_cast<const std::int8_t*>(x.values) + std::size_t(token) * x_stride + std::size_t(col);

@@ -23,21 +23,30 @@ constexpr int kGroup = 4;
 template <class V>
 constexpr int kPanelRows = 2 * V::kLanes;
 
-/// Fetches rows of weights that the next panel is made of, a few lines a step while this panel is used: a core has some
-/// two dozen fetches under way at most, and what else it misses waits behind them.
+/// Fetches weights that come next, a few lines a step while others are used: a core has some two dozen fetches under
+/// way at most, and what else it misses waits behind them.
+/// @tparam kLines  of a row, where rows of a panel are fetched; few numbers, because they stay in registers
+template <int kLines>
 struct Ahead {
-  const std::byte *row, *end;
-  std::size_t stride, bytes;  ///< from row to row; wanted of each
-  int lines;                  ///< of a step
-  std::size_t at = 0;
+  const std::byte* at = nullptr;
+  std::ptrdiff_t jump = 0;  ///< from a row's last line to the next row
+  int left = kLines;        ///< lines of this row
+  int todo = 0;             ///< lines of all rows
+  int each = 0;             ///< lines of a step
+
+  /// Rows `stride` apart, in so many steps.
+  static Ahead rows(const std::byte* first, int count, std::size_t stride, int steps) {
+    return {first, std::ptrdiff_t(stride) - kLines * 64, kLines, count * kLines, (count * kLines + steps - 1) / steps};
+  }
 
   [[gnu::always_inline]] void step() {
-    for (int i = 0; i < lines && row < end; ++i) {
-      __builtin_prefetch(row + (at < bytes ? at : bytes - 1), 0, 2);  // rows begin anywhere in a line: one more each
+    for (int i = 0; i < each && todo > 0; ++i) {
+      __builtin_prefetch(at, 0, 2);
       at += 64;
-      if (at >= bytes + 64) {
-        row += stride;
-        at = 0;
+      --todo;
+      if (--left == 0) {
+        at += jump;
+        left = kLines;
       }
     }
   }
@@ -66,21 +75,23 @@ template <class V, int T>
 /// @param Kind  kTokens; kChunkCols; pack(rows, col, cols, panel): rows[kPanelRows] point at rows of weights;
 ///              kStarts numbers for each token that starts(x, token, col, cols, numbers) works out;
 ///              tile<T>(panel, numbers, x, token, col, cols, ahead, sums): adds nothing to what sums held; calls
-///              ahead.step() some kSteps times
+///              ahead.step() some kSteps times; Fetch: an Ahead of a chunk's lines
 template <class V, class Kind>
 void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
   alignas(64) std::byte panel[Kind::kPanelBytes];
   alignas(64) float buffers[kGroup][kTokenBlock * kPanelRows<V>];
   [[maybe_unused]] std::int32_t starts[kTokenBlock * Kind::kStarts + 1];
-  const std::size_t ahead_bytes = Kind::row_bytes(Kind::kChunkCols);
-  const std::size_t bytes = Kind::row_bytes(w.cols), y_stride = std::size_t(stride);
+  const std::size_t bytes = Kind::row_bytes(w.cols);
+  const std::byte* const behind = w.next != nullptr ? w.next : w.data + std::size_t(last) * bytes;
+  const std::size_t y_stride = std::size_t(stride);
   const int blocks = (x.tokens + kTokenBlock - 1) / kTokenBlock, tile = Kind::kTokens;
   const int of_each = blocks == 0 ? 0 : ((x.tokens + blocks - 1) / blocks + tile - 1) / tile * tile;  // about equal
   for (int block = 0; block < x.tokens; block += of_each) {
     const int end = x.tokens - block < of_each ? x.tokens : block + of_each;
-    const int steps = (end - block + tile - 1) / tile * Kind::kSteps;
-    const int ahead_lines = (kPanelRows<V> * int(ahead_bytes / 64 + 2) + steps - 1) / steps;
-    for (int group = first; group < last; group += kGroup * kPanelRows<V>)
+    const int steps = (end - block + tile - 1) / tile * Kind::kSteps;  // of a panel
+    for (int group = first; group < last; group += kGroup * kPanelRows<V>) {
+      const int next_group = group + kGroup * kPanelRows<V>;
+      const std::byte* const next_rows = next_group < last ? w.data + std::size_t(next_group) * bytes : behind;
       for (int col = 0; col < w.cols; col += Kind::kChunkCols) {
         const int cols = w.cols - col < Kind::kChunkCols ? w.cols - col : Kind::kChunkCols;
         const bool is_first = col == 0, is_last = col + cols == w.cols;
@@ -96,12 +107,11 @@ void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, i
           Kind::pack(pointers, col, cols, panel);
           int token = block;
           // The panel that comes next: of this group, of the next chunk, or of the next group's first.
-          const bool more = row + kPanelRows<V> < last && row + kPanelRows<V> < group + kGroup * kPanelRows<V>;
-          const int next_row = more || is_last ? row + kPanelRows<V> : group;
-          const int next_col = more ? col : is_last ? 0 : col + Kind::kChunkCols;
-          const int end_ahead = next_row + kPanelRows<V> < w.rows ? next_row + kPanelRows<V> : w.rows;
-          Ahead ahead{w.data + std::size_t(next_row) * bytes + Kind::row_bytes(next_col),
-                      w.data + std::size_t(end_ahead) * bytes, bytes, ahead_bytes, ahead_lines};
+          const bool more = row + kPanelRows<V> < last && row + kPanelRows<V> < next_group;
+          const std::byte* const from = more      ? pointers[0] + kPanelRows<V> * bytes + Kind::row_bytes(col)
+                                        : is_last ? next_rows
+                                                  : w.data + std::size_t(group) * bytes + Kind::row_bytes(col + cols);
+          auto ahead = Kind::Fetch::rows(from, kPanelRows<V>, bytes, steps);
           const auto one = [&]<int T>() __attribute__((always_inline)) {
             typename V::F sums[2][T];
             Kind::template tile<T>(panel, starts + (token - block) * Kind::kStarts, x, token, col, cols, ahead, sums);
@@ -119,6 +129,7 @@ void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, i
           if (token < end) rest.template operator()<Kind::kTokens - 1>(rest);
         }
       }
+    }
   }
 }
 

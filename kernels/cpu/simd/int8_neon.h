@@ -32,7 +32,7 @@ struct DotProduct {
 
 struct NeonQ4_0 {
   static constexpr int kScales = 1, kExcess = 0;
-  static std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ4_0); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ4_0); }
   [[gnu::always_inline]] static int32x4_t quants(const std::byte* row, int b, int half) {
     const uint8x16_t both = vld1q_u8(reinterpret_cast<const BlockQ4_0*>(row)[b].q);
     const uint8x16_t nibbles = half == 0 ? vandq_u8(both, vdupq_n_u8(15)) : vshrq_n_u8(both, 4);
@@ -45,7 +45,7 @@ struct NeonQ4_0 {
 
 struct NeonQ8_0 {
   static constexpr int kScales = 1, kExcess = 0;
-  static std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ8_0); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ8_0); }
   [[gnu::always_inline]] static int32x4_t quants(const std::byte* row, int b, int half) {
     return Neon::load(reinterpret_cast<const BlockQ8_0*>(row)[b].q + 16 * half);
   }
@@ -56,7 +56,7 @@ struct NeonQ8_0 {
 
 struct NeonI8 {
   static constexpr int kScales = 1, kExcess = 0;
-  static std::size_t bytes(int cols) { return std::size_t(cols); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols); }
   [[gnu::always_inline]] static int32x4_t quants(const std::byte* row, int b, int half) {
     return Neon::load(row + 32 * b + 16 * half);
   }
@@ -65,7 +65,7 @@ struct NeonI8 {
 
 struct NeonQ6_K {
   static constexpr int kScales = 2, kExcess = 0;
-  static std::size_t bytes(int cols) { return std::size_t(cols / 256) * sizeof(BlockQ6_K); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 256) * sizeof(BlockQ6_K); }
   [[gnu::always_inline]] static int32x4_t quants(const std::byte* row, int b, int half) {
     const BlockQ6_K& block = reinterpret_cast<const BlockQ6_K*>(row)[b / 8];
     const int side = b % 8 / 4, j = b % 4;

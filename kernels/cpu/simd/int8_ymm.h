@@ -46,7 +46,7 @@ struct VnniDot {
 
 struct YmmQ4_0 {
   static constexpr int kScales = 1, kExcess = 8;
-  static std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ4_0); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ4_0); }
   [[gnu::always_inline]] static __m256i quants(const std::byte* row, int b) {
     const auto* q = reinterpret_cast<const BlockQ4_0*>(row)[b].q;
     const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(q));
@@ -68,7 +68,7 @@ struct YmmBytes {
 
 template <class Dot>
 struct YmmQ8_0 : YmmBytes<Dot> {
-  static std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ8_0); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ8_0); }
   [[gnu::always_inline]] static __m256i quants(const std::byte* row, int b) {
     return YmmBytes<Dot>::from(reinterpret_cast<const BlockQ8_0*>(row)[b].q);
   }
@@ -79,7 +79,7 @@ struct YmmQ8_0 : YmmBytes<Dot> {
 
 template <class Dot>
 struct YmmI8 : YmmBytes<Dot> {
-  static std::size_t bytes(int cols) { return std::size_t(cols); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols); }
   [[gnu::always_inline]] static __m256i quants(const std::byte* row, int b) {
     return YmmBytes<Dot>::from(row + 32 * b);
   }
@@ -88,7 +88,7 @@ struct YmmI8 : YmmBytes<Dot> {
 
 struct YmmQ6_K {
   static constexpr int kScales = 2, kExcess = 32;
-  static std::size_t bytes(int cols) { return std::size_t(cols / 256) * sizeof(BlockQ6_K); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 256) * sizeof(BlockQ6_K); }
   [[gnu::always_inline]] static __m256i quants(const std::byte* row, int b) {
     const BlockQ6_K& block = reinterpret_cast<const BlockQ6_K*>(row)[b / 8];
     const int half = b % 8 / 4, j = b % 4;

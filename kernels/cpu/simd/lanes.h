@@ -9,6 +9,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__AVX512F__)
+#include "zmm.h"
+#else
+#include "ymm.h"
+#endif
+
 namespace assay::kernels::cpu {
 namespace {
 
@@ -73,25 +79,6 @@ inline Lanes sums(const Lanes* x) {
   const Lanes high =
       add(_mm512_shuffle_f32x4(fours[2], fours[3], 0x88), _mm512_shuffle_f32x4(fours[2], fours[3], 0xdd));
   return add(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xdd));
-}
-/// Four floats of each of kWidth rows to four registers of columns: out[c], lane r, is of(r)'s float c.
-template <class Four>
-inline void transpose(Four of, Lanes* out) {
-  Lanes rows[4];
-  for (int r = 0; r < 4; ++r) {
-    rows[r] = _mm512_castps128_ps512(of(r));
-    rows[r] = _mm512_insertf32x4(rows[r], of(4 + r), 1);
-    rows[r] = _mm512_insertf32x4(rows[r], of(8 + r), 2);
-    rows[r] = _mm512_insertf32x4(rows[r], of(12 + r), 3);
-  }
-  const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(rows[0], rows[1]));
-  const __m512d b = _mm512_castps_pd(_mm512_unpacklo_ps(rows[2], rows[3]));
-  const __m512d c = _mm512_castps_pd(_mm512_unpackhi_ps(rows[0], rows[1]));
-  const __m512d d = _mm512_castps_pd(_mm512_unpackhi_ps(rows[2], rows[3]));
-  out[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
-  out[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
-  out[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(c, d));
-  out[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(c, d));
 }
 
 #else
@@ -166,20 +153,6 @@ inline Lanes sums(const Lanes* x) {
   }
   return add(_mm256_permute2f128_ps(fours[0], fours[1], 0x20), _mm256_permute2f128_ps(fours[0], fours[1], 0x31));
 }
-/// Four floats of each of kWidth rows to four registers of columns: out[c], lane r, is of(r)'s float c.
-template <class Four>
-inline void transpose(Four of, Lanes* out) {
-  Lanes rows[4];
-  for (int r = 0; r < 4; ++r) rows[r] = _mm256_insertf128_ps(_mm256_castps128_ps256(of(r)), of(4 + r), 1);
-  const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(rows[0], rows[1]));
-  const __m256d b = _mm256_castps_pd(_mm256_unpacklo_ps(rows[2], rows[3]));
-  const __m256d c = _mm256_castps_pd(_mm256_unpackhi_ps(rows[0], rows[1]));
-  const __m256d d = _mm256_castps_pd(_mm256_unpackhi_ps(rows[2], rows[3]));
-  out[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, b));
-  out[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, b));
-  out[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(c, d));
-  out[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(c, d));
-}
 
 #endif
 
@@ -223,6 +196,25 @@ inline float sum(Lanes x) {
   __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   four = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+
+/// Lane j of v[i] becomes lane i of v[j].
+[[gnu::always_inline]] inline void turn_square(Lanes (&v)[kWidth]) {
+#if defined(__AVX512F__)
+  __m512i words[kWidth];
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; ++i) words[i] = _mm512_castps_si512(v[i]);
+  Zmm::transpose(words);
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; ++i) v[i] = _mm512_castsi512_ps(words[i]);
+#else
+  __m256i words[kWidth];
+#pragma GCC unroll 8
+  for (int i = 0; i < kWidth; ++i) words[i] = _mm256_castps_si256(v[i]);
+  Ymm::transpose(words);
+#pragma GCC unroll 8
+  for (int i = 0; i < kWidth; ++i) v[i] = _mm256_castsi256_ps(words[i]);
+#endif
 }
 
 /// e^x; infinity above 88.7, 0 below -104. Not for NaN. After Cephes' expf: x = n ln 2 + r, and a polynomial in r.

@@ -15,7 +15,7 @@ namespace {
 
 struct ValuesFp32 {
   static constexpr bool kUnpacked = false;
-  static std::size_t bytes(int cols) { return std::size_t(cols) * 4; }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols) * 4; }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int n) {
     return V::as_float(V::load(row + std::size_t(c) * 4, n));
@@ -24,7 +24,7 @@ struct ValuesFp32 {
 
 struct ValuesBf16 {
   static constexpr bool kUnpacked = false;
-  static std::size_t bytes(int cols) { return std::size_t(cols) * 2; }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols) * 2; }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int n) {
     return V::as_float(V::left(V::halves(row + std::size_t(c) * 2, n), 16));
@@ -33,7 +33,7 @@ struct ValuesBf16 {
 
 struct ValuesQ8_0 {
   static constexpr bool kUnpacked = true;
-  static std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ8_0); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ8_0); }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int) {
     const BlockQ8_0& block = reinterpret_cast<const BlockQ8_0*>(row)[c / 32];
@@ -43,7 +43,7 @@ struct ValuesQ8_0 {
 
 struct ValuesQ4_0 {
   static constexpr bool kUnpacked = true;
-  static std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ4_0); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ4_0); }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int) {
     const BlockQ4_0& block = reinterpret_cast<const BlockQ4_0*>(row)[c / 32];
@@ -55,7 +55,7 @@ struct ValuesQ4_0 {
 
 struct ValuesQ6_K {
   static constexpr bool kUnpacked = true;
-  static std::size_t bytes(int cols) { return std::size_t(cols / 256) * sizeof(BlockQ6_K); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 256) * sizeof(BlockQ6_K); }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int) {
     const BlockQ6_K& block = reinterpret_cast<const BlockQ6_K*>(row)[c / 256];
@@ -72,7 +72,7 @@ struct ValuesQ6_K {
 /// Without the tensor's scale, which multiplies the sum.
 struct ValuesI8 {
   static constexpr bool kUnpacked = true;
-  static std::size_t bytes(int cols) { return std::size_t(cols); }
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols); }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int) {
     return V::to_float(V::signed_bytes(row + c));
