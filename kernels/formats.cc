@@ -231,7 +231,11 @@ OwnActivations::OwnActivations(Acts mode, std::span<const float> x, int token_co
       sums.resize(x.size() / 16);
       for (std::size_t b = 0; b < scales.size(); ++b)
         scales[b] = quantize_i8(x.subspan(b * kActsBlock, kActsBlock), values.data() + b * kActsBlock);
-      for (std::size_t i = 0; i < values.size(); ++i) sums[i / 16] += std::int8_t(values[i]);
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const int q = kSumsFactor * std::int8_t(values[i]);
+        if (i % kActsBlock < kActsBlock / 2) sums[i / kActsBlock * 2] += q;
+        sums[i / kActsBlock * 2 + 1] += q;
+      }
       break;
   }
 }

@@ -22,7 +22,8 @@ struct Weights {
 struct Activations {
   const void* values;        ///< [tokens, cols]: float, bfloat16 bits, or int8 from -127 to 127
   const float* scales;       ///< [tokens, cols / 32]: what a block's integers are multiplied by; int8 only
-  const std::int32_t* sums;  ///< [tokens, cols / 16]: the sum of each half block's integers; int8 only
+  const std::int32_t* sums;  ///< [tokens, cols / 16]: of each block's integers, of the first half and of all, times
+                             ///< kSumsFactor; int8 only
   int tokens, cols;
 };
 
@@ -34,6 +35,9 @@ struct ActivationsOut {
 };
 
 constexpr int kActsBlock = 32;
+/// What unsigned weights are too large by is 8 times a power of two, in every format: what their products are too large
+/// by is to be taken off.
+constexpr int kSumsFactor = -8;
 /// Blocks of activations whose largest magnitude is smaller are zeros with scale 0: 127 / absmax would overflow.
 constexpr float kSmallestAbsmax = 0x1p-119F;
 

@@ -138,17 +138,17 @@ TEST(Formats, I8HasOneScaleAndRoundsTiesToEven) {
   EXPECT_EQ(back, (std::vector<float>{127, 0, 2, -2, -127}));
 }
 
-TEST(Formats, Int8ActivationsHaveAScaleABlockAndSumsOfHalves) {
+TEST(Formats, Int8ActivationsHaveAScaleABlockAndSumsOfItsHalfAndOfAll) {
   std::vector<float> x = ramp(64, 1);
   x[5] = 127;
   const OwnActivations acts(Acts::int8, x, 1, 64);
   EXPECT_EQ(acts.scales[0], 1);
   EXPECT_EQ(acts.scales[1], 31.0F / 127);
   ASSERT_EQ(acts.sums.size(), 4U);
-  for (std::size_t half = 0; half < 4; ++half) {
+  for (std::size_t i = 0; i < 4; ++i) {
     int sum = 0;
-    for (std::size_t i = 0; i < 16; ++i) sum += std::int8_t(acts.values[half * 16 + i]);
-    EXPECT_EQ(acts.sums[half], sum) << half;
+    for (std::size_t c = 0; c < (i % 2 == 0 ? 16 : 32); ++c) sum += std::int8_t(acts.values[i / 2 * 32 + c]);
+    EXPECT_EQ(acts.sums[i], kSumsFactor * sum) << i;
   }
   EXPECT_EQ(acts.row(0)[0], -32);
 }
@@ -159,7 +159,7 @@ TEST(Formats, TinyBlocksOfActivationsAreZeros) {
   EXPECT_EQ(acts.scales[0], 0);
   EXPECT_EQ(acts.sums[0], 0);
   x[3] = 0x1p-119F;
-  EXPECT_EQ(OwnActivations(Acts::int8, x, 1, 32).sums[0], 127 + 15 * 64);  // 63.5, a tie: 64 is even
+  EXPECT_EQ(OwnActivations(Acts::int8, x, 1, 32).sums[0], kSumsFactor * (127 + 15 * 64));  // 63.5, a tie: 64 is even
 }
 
 }  // namespace

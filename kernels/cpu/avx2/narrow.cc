@@ -7,11 +7,11 @@ namespace assay::kernels::cpu::avx2 {
 namespace {
 
 /// Eight words, each the sum of four of the 32 bytes' words, to the sums of the first and second sixteen.
-void store_sums(__m256i first, __m256i second, std::int32_t* out) {
-  const __m256i pairs = _mm256_hadd_epi32(first, second);  // f01 f23 s01 s23 | f45 f67 s45 s67
-  const __m256i quads = _mm256_hadd_epi32(pairs, pairs);   // f0-3 s0-3 .. | f4-7 s4-7 ..
+void store_sums(__m256i half, __m256i all, std::int32_t* out) {
+  const __m256i pairs = _mm256_hadd_epi32(half, all);     // h01 h23 a01 a23 | h45 h67 a45 a67
+  const __m256i quads = _mm256_hadd_epi32(pairs, pairs);  // h0-3 a0-3 .. | h4-7 a4-7 ..
   const __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(quads), _mm256_extracti128_si256(quads, 1));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(out), sums);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(out), _mm_mullo_epi32(sums, _mm_set1_epi32(kSumsFactor)));
 }
 
 }  // namespace
@@ -55,7 +55,8 @@ void narrow_fp32_int8(const float* x, int cols, const ActivationsOut& out, int f
     out.scales[b] = zero ? 0 : absmax / 127;
     __m256i q[4];
     for (int i = 0; i < 4; ++i) q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
-    store_sums(_mm256_add_epi32(q[0], q[1]), _mm256_add_epi32(q[2], q[3]), out.sums + 2 * b);
+    const __m256i half = _mm256_add_epi32(q[0], q[1]);
+    store_sums(half, _mm256_add_epi32(half, _mm256_add_epi32(q[2], q[3])), out.sums + 2 * b);
     // Packing works within 128 bits: words come out as 0 2 4 6 1 3 5 7.
     const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);

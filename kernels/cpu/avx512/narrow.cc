@@ -32,8 +32,8 @@ void narrow_fp32_int8(const float* x, int cols, const ActivationsOut& out, int f
     const __m128i bytes0 = _mm512_cvtepi32_epi8(q0), bytes1 = _mm512_cvtepi32_epi8(q1);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(values + b * kActsBlock), bytes0);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(values + b * kActsBlock + 16), bytes1);
-    out.sums[2 * b] = _mm512_reduce_add_epi32(q0);
-    out.sums[2 * b + 1] = _mm512_reduce_add_epi32(q1);
+    out.sums[2 * b] = kSumsFactor * _mm512_reduce_add_epi32(q0);
+    out.sums[2 * b + 1] = kSumsFactor * _mm512_reduce_add_epi32(_mm512_add_epi32(q0, q1));
   }
 }
 

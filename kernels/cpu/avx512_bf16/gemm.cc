@@ -9,7 +9,7 @@ namespace {
 
 struct Bf16Kind {
   using V = Zmm;
-  static constexpr int kTokens = V::kTokensFloat, kChunkCols = 2 * kChunk, kStarts = 0, kSteps = 1;
+  static constexpr int kTokens = V::kTokensFloat, kChunkCols = 2 * kChunk, kSteps = 1;
   static constexpr std::size_t kStep = 2 * V::kLanes * 4, kPanelBytes = kStep * kChunk;
   using Fetch = Ahead<2 * kChunkCols / 64 + 2>;
   static std::size_t row_bytes(int cols) { return std::size_t(cols) * 2; }
@@ -33,8 +33,8 @@ struct Bf16Kind {
   }
 
   template <int T>
-  [[gnu::always_inline]] static void tile(const std::byte* panel, const std::int32_t*, const Activations& x, int token,
-                                          int col, int cols, Fetch& ahead, __m512 (&sums)[2][T]) {
+  [[gnu::always_inline]] static void tile(const std::byte* panel, const Activations& x, int token, int col, int cols,
+                                          Fetch& ahead, __m512 (&sums)[2][T]) {
     ahead.step();
     const std::size_t x_stride = std::size_t(x.cols);
     const auto* values = static_cast<const std::uint16_t*>(x.values) + std::size_t(token) * x_stride + std::size_t(col);

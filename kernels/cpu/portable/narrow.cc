@@ -31,14 +31,15 @@ void narrow_fp32_int8(const float* x, int cols, const ActivationsOut& out, int f
     const bool zero = absmax < kSmallestAbsmax;
     const float inverse = zero ? 0 : 127 / absmax;
     out.scales[b] = zero ? 0 : absmax / 127;
-    std::int32_t sums[2] = {};
+    std::int32_t half = 0, all = 0;
     for (int i = 0; i < kActsBlock; ++i) {
       const int q = int(block[i] * inverse + kRound - kRound);
       values[b * kActsBlock + std::size_t(i)] = std::int8_t(q);
-      sums[i / 16] += q;
+      half += i < kActsBlock / 2 ? q : 0;
+      all += q;
     }
-    out.sums[2 * b] = sums[0];
-    out.sums[2 * b + 1] = sums[1];
+    out.sums[2 * b] = kSumsFactor * half;
+    out.sums[2 * b + 1] = kSumsFactor * all;
   }
 }
 

@@ -12,7 +12,7 @@ namespace {
 template <class Vector, class W>
 struct FloatKind {
   using V = Vector;
-  static constexpr int kTokens = V::kTokensFloat, kChunkCols = kChunk, kStarts = 0, kSteps = 1;
+  static constexpr int kTokens = V::kTokensFloat, kChunkCols = kChunk, kSteps = 1;
   static constexpr std::size_t kStep = 2 * V::kLanes * 4, kPanelBytes = kStep * kChunk;
   using Fetch = Ahead<int(W::bytes(kChunkCols) / 64) + 2>;
   static std::size_t row_bytes(int cols) { return W::bytes(cols); }
@@ -30,8 +30,8 @@ struct FloatKind {
   }
 
   template <int T>
-  [[gnu::always_inline]] static void tile(const std::byte* panel, const std::int32_t*, const Activations& x, int token,
-                                          int col, int cols, Fetch& ahead, typename V::F (&sums)[2][T]) {
+  [[gnu::always_inline]] static void tile(const std::byte* panel, const Activations& x, int token, int col, int cols,
+                                          Fetch& ahead, typename V::F (&sums)[2][T]) {
     ahead.step();
     const auto* values = static_cast<const float*>(x.values) + std::size_t(token) * std::size_t(x.cols) + col;
     for (auto& row : sums)
@@ -55,8 +55,8 @@ struct WidenedKind : FloatKind<Vector, ValuesBf16> {
   using V = Vector;
   using Fetch = typename FloatKind<Vector, ValuesBf16>::Fetch;
   template <int T>
-  [[gnu::always_inline]] static void tile(const std::byte* panel, const std::int32_t*, const Activations& x, int token,
-                                          int col, int cols, Fetch& ahead, typename V::F (&sums)[2][T]) {
+  [[gnu::always_inline]] static void tile(const std::byte* panel, const Activations& x, int token, int col, int cols,
+                                          Fetch& ahead, typename V::F (&sums)[2][T]) {
     ahead.step();
     const auto* values = static_cast<const std::uint16_t*>(x.values) + std::size_t(token) * std::size_t(x.cols) + col;
     for (auto& row : sums)

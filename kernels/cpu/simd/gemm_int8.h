@@ -19,8 +19,6 @@ struct Int8Kind {
   using V = Vector;
   static constexpr int kTokens = V::kTokens, kChunkCols = 4 * kChunk, kBlocks = kChunkCols / 32, kSteps = kBlocks;
   static constexpr int kScales = Format::kScales, kWords = 8 / kScales;  ///< words that share a scale
-  /// Where integer sums start: for each scale of a chunk, unless weights are not too large.
-  static constexpr int kStarts = Format::kExcess != 0 ? kBlocks * kScales : 0;
   static constexpr std::size_t kRegister = std::size_t(V::kLanes) * 4;
   static constexpr std::size_t kBlockBytes = 2 * kRegister * (8 + kScales), kPanelBytes = kBlocks * kBlockBytes;
   using Fetch = Ahead<int(Format::bytes(kChunkCols) / 64) + 2>;
@@ -31,18 +29,26 @@ struct Int8Kind {
       Format::pack(rows + r * V::kLanes, col / 32, cols / 32, panel + std::size_t(r) * kRegister);
   }
 
-  [[gnu::always_inline]] static void starts(const Activations& x, int token, int col, int cols, std::int32_t* to) {
-    const std::int32_t* const halves = x.sums + std::size_t(token) * std::size_t(x.cols / 16) + std::size_t(col / 16);
-    for (int i = 0; i < cols / 32 * kScales; ++i)
-      to[i] = -Format::kExcess * (kScales == 2 ? halves[i] : halves[2 * i] + halves[2 * i + 1]);
+  /// Where a block's integer sums start, those of scale `s`. @param sums  of the token's blocks
+  [[gnu::always_inline]] static typename V::I start(const std::int32_t* sums, std::size_t block, int s) {
+    static_assert(Format::kExcess == 0 || Format::kExcess == 8 || Format::kExcess == 32 || Format::kExcess == 128);
+    if constexpr (Format::kExcess == 0) {
+      return V::set(std::int32_t{0});
+    } else {
+      constexpr int kBits = Format::kExcess == 8 ? 0 : Format::kExcess == 32 ? 2 : 4;
+      auto sum = V::broadcast(sums + 2 * block + (kScales == 1 || s == 1 ? 1 : 0));
+      if (kScales == 2 && s == 1) sum = V::subtract(sum, V::broadcast(sums + 2 * block));
+      return kBits == 0 ? sum : V::left(sum, kBits);
+    }
   }
 
   template <int T>
-  [[gnu::always_inline]] static void tile(const std::byte* panel, const std::int32_t* starts, const Activations& x,
-                                          int token, int col, int cols, Fetch& ahead, typename V::F (&sums)[2][T]) {
+  [[gnu::always_inline]] static void tile(const std::byte* panel, const Activations& x, int token, int col, int cols,
+                                          Fetch& ahead, typename V::F (&sums)[2][T]) {
     const std::size_t x_stride = std::size_t(x.cols), block_stride = x_stride / 32;
     const int blocks = cols / 32;
     const auto* values = static_cast<const std::int8_t*>(x.values) + std::size_t(token) * x_stride + std::size_t(col);
+    const std::int32_t* const totals = x.sums + 2 * (std::size_t(token) * block_stride + std::size_t(col / 32));
     const float* scales = x.scales + std::size_t(token) * block_stride + std::size_t(col / 32);
     for (auto& row : sums)
       for (auto& sum : row) sum = V::zero();
@@ -53,8 +59,7 @@ struct Int8Kind {
         typename V::I products[2][T];
 #pragma GCC unroll 6
         for (int t = 0; t < T; ++t)
-          products[0][t] = products[1][t] =
-              Format::kExcess != 0 ? V::broadcast(starts + t * kStarts + b * kScales + s) : V::set(std::int32_t{0});
+          products[0][t] = products[1][t] = start(totals, std::size_t(t) * block_stride + std::size_t(b), s);
 #pragma GCC unroll 8
         for (int k = 0; k < kWords; ++k) {
           const auto w0 = V::load(panel), w1 = V::load(panel + kRegister);

@@ -73,14 +73,12 @@ template <class V, int T>
 
 /// Runs a kind's tiles over everything.
 /// @param Kind  kTokens; kChunkCols; pack(rows, col, cols, panel): rows[kPanelRows] point at rows of weights;
-///              kStarts numbers for each token that starts(x, token, col, cols, numbers) works out;
-///              tile<T>(panel, numbers, x, token, col, cols, ahead, sums): adds nothing to what sums held; calls
+///              tile<T>(panel, x, token, col, cols, ahead, sums): adds nothing to what sums held; calls
 ///              ahead.step() some kSteps times; Fetch: an Ahead of a chunk's lines
 template <class V, class Kind>
 void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
   alignas(64) std::byte panel[Kind::kPanelBytes];
   alignas(64) float buffers[kGroup][kTokenBlock * kPanelRows<V>];
-  [[maybe_unused]] std::int32_t starts[kTokenBlock * Kind::kStarts + 1];
   const std::size_t bytes = Kind::row_bytes(w.cols);
   const std::byte* const behind = w.next != nullptr ? w.next : w.data + std::size_t(last) * bytes;
   const std::size_t y_stride = std::size_t(stride);
@@ -95,9 +93,6 @@ void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, i
       for (int col = 0; col < w.cols; col += Kind::kChunkCols) {
         const int cols = w.cols - col < Kind::kChunkCols ? w.cols - col : Kind::kChunkCols;
         const bool is_first = col == 0, is_last = col + cols == w.cols;
-        if constexpr (Kind::kStarts > 0)
-          for (int token = block; token < end; ++token)
-            Kind::starts(x, token, col, cols, starts + (token - block) * Kind::kStarts);
         float(*buffer)[kTokenBlock * kPanelRows<V>] = buffers;
         for (int row = group; row < last && row < group + kGroup * kPanelRows<V>; row += kPanelRows<V>, ++buffer) {
           const int rows = last - row < kPanelRows<V> ? last - row : kPanelRows<V>;
@@ -114,7 +109,7 @@ void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, i
           auto ahead = Kind::Fetch::rows(from, kPanelRows<V>, bytes, steps);
           const auto one = [&]<int T>() __attribute__((always_inline)) {
             typename V::F sums[2][T];
-            Kind::template tile<T>(panel, starts + (token - block) * Kind::kStarts, x, token, col, cols, ahead, sums);
+            Kind::template tile<T>(panel, x, token, col, cols, ahead, sums);
             put<V, T>(sums, *buffer + (token - block) * kPanelRows<V>, y + std::size_t(token) * y_stride + row,
                       y_stride, rows, is_first, is_last, w.scale);
           };

@@ -30,6 +30,7 @@ struct Ymm {
   }
   static F to_float(I v) { return _mm256_cvtepi32_ps(v); }
   static I add(I a, I b) { return _mm256_add_epi32(a, b); }
+  static I subtract(I a, I b) { return _mm256_sub_epi32(a, b); }
   static I mul(I a, I b) { return _mm256_mullo_epi32(a, b); }
   static I both(I a, I b) { return _mm256_and_si256(a, b); }
   static I either(I a, I b) { return _mm256_or_si256(a, b); }

@@ -27,6 +27,7 @@ struct Zmm {
   static float sum(F v) { return _mm512_reduce_add_ps(v); }
   static F to_float(I v) { return _mm512_cvtepi32_ps(v); }
   static I add(I a, I b) { return _mm512_add_epi32(a, b); }
+  static I subtract(I a, I b) { return _mm512_sub_epi32(a, b); }
   static I mul(I a, I b) { return _mm512_mullo_epi32(a, b); }
   static I both(I a, I b) { return _mm512_and_si512(a, b); }
   static I either(I a, I b) { return _mm512_or_si512(a, b); }
