@@ -14,7 +14,6 @@ void group(const MoeBuffers& buffers, const Experts& plan, int tokens) {
   for (int e = 0; e < plan.count; ++e) starts[e + 1] += starts[e];
   for (int i = 0; i < tokens * plan.used; ++i) {
     const std::int32_t slot = starts[buffers.chosen[i]]++;
-    buffers.slots[i] = slot;
     buffers.owners[slot] = i / plan.used;
     buffers.shares[slot] = buffers.weights[i];
   }
@@ -35,15 +34,14 @@ OpNeeds needs_of_experts(const Matrix& first, const Experts& plan, const std::in
   return needs;
 }
 
-/// Rows of x, as a mode has them, where their tokens' slots are.
-void gather(const kernels::Activations& x, kernels::Acts acts, const MoeBuffers& buffers, int used,
-            const Team::Part& tokens) {
+/// Rows of x, as a mode has them, where some of their tokens' slots are.
+void gather(const kernels::Activations& x, kernels::Acts acts, const MoeBuffers& buffers, const Team::Part& slots) {
   const auto cols = std::size_t(x.cols);
   const auto copy = [](const auto* from, auto* to, std::size_t row, std::size_t slot, std::size_t values) {
     std::memcpy(to + slot * values, from + row * values, values * sizeof(*to));
   };
-  for (int i = tokens.first * used; i < tokens.last * used; ++i) {
-    const auto row = std::size_t(i / used), slot = std::size_t(buffers.slots[i]);
+  for (int i = slots.first; i < slots.last; ++i) {
+    const auto row = std::size_t(buffers.owners[i]), slot = std::size_t(i);
     const auto* const bytes = static_cast<const std::byte*>(x.values);
     if (acts == kernels::Acts::fp32) copy(static_cast<const float*>(x.values), buffers.in, row, slot, cols);
     if (acts == kernels::Acts::bf16) copy(bytes, buffers.entering.bf16.values, row, slot, 2 * cols);
@@ -158,7 +156,6 @@ MoeBuffers MoeBuffers::carve(Carver& carver, std::size_t tokens, const Plan& pla
   buffers.probs = carver.take<float>(tokens * experts);
   buffers.chosen = carver.take<std::int32_t>(slots);
   buffers.weights = carver.take<float>(slots);
-  buffers.slots = carver.take<std::int32_t>(slots);
   buffers.owners = carver.take<std::int32_t>(slots);
   buffers.shares = carver.take<float>(slots);
   buffers.starts = carver.take<std::int32_t>(experts + 1);
@@ -200,12 +197,12 @@ void run_experts(const Team& team, const KernelTable& kernels, const LayerWeight
   const std::int32_t* const starts = buffers.starts;
   const kernels::Activations entering = narrow(team, operands, gate_up.acts, x, tokens, hidden);
   team.one([&] { group(buffers, plan, tokens); });
-  gather(entering, gate_up.acts, buffers, plan.used, team.split(tokens));
+  const int slots = starts[plan.count];
+  gather(entering, gate_up.acts, buffers, team.split(slots));
   team.sync();
   team.lap("experts.group");
 
   const Run run{team, kernels, buffers, starts, buffers.hit + 1, buffers.hit[0], tokens};
-  const int slots = starts[plan.count];
   make_middles(run, gate_up, down.acts, width, activation,
                buffers.entering.view(gate_up.acts, buffers.in, slots, hidden));
   if (team.clock != nullptr) team.lap("experts.gate_up", needs_of_experts(gate_up, plan, starts));

@@ -18,7 +18,6 @@ struct MoeBuffers {
   float* probs;          ///< [tokens, experts]
   std::int32_t* chosen;  ///< [tokens, used], largest first
   float* weights;        ///< [tokens, used]
-  std::int32_t* slots;   ///< [tokens, used]
   std::int32_t* owners;  ///< [tokens * used]: a slot's token, and
   float* shares;         ///< its weight
   std::int32_t* starts;  ///< [experts + 1], slots

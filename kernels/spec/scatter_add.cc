@@ -10,7 +10,7 @@ namespace assay::kernels {
 namespace {
 
 std::unique_ptr<Trial> trial(Format, Acts, const Shape& s, std::uint64_t seed) {
-  const int n = s[0], cols = s[1], x_stride = cols + n % 3, y_stride = cols;
+  const int n = s[0], cols = s[1], x_stride = cols + n % 3, y_stride = cols + n % 2;
   const int tokens = n + n / 3;  // some are not named
   const std::vector<float> x = random_floats(std::size_t(n) * std::size_t(x_stride), 3, seed);
   const std::vector<float> weights = random_floats(std::size_t(n), 2, seed + 1);

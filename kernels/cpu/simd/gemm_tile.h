@@ -94,7 +94,7 @@ void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, i
         const int cols = w.cols - col < Kind::kChunkCols ? w.cols - col : Kind::kChunkCols;
         const bool is_first = col == 0, is_last = col + cols == w.cols;
         float(*buffer)[kTokenBlock * kPanelRows<V>] = buffers;
-        for (int row = group; row < last && row < group + kGroup * kPanelRows<V>; row += kPanelRows<V>, ++buffer) {
+        for (int row = group; row < last && row < next_group; row += kPanelRows<V>, ++buffer) {
           const int rows = last - row < kPanelRows<V> ? last - row : kPanelRows<V>;
           const std::byte* pointers[kPanelRows<V>];  // rows that do not exist are the last one again, and not stored
           for (int r = 0; r < kPanelRows<V>; ++r)
