@@ -38,7 +38,7 @@ struct GoldenTap {
   /// How far transformers moves from itself: in other orders of summation, the most of it over rtol * |value|, and in
   /// bf16, or with int8 activations (goldens of packed weights). NaN where that was not measured.
   double noise_fp32 = 0, noise_excess = 0, noise_bf16 = 0, noise_bf16_rms = 0, noise_int8 = 0, noise_int8_rms = 0;
-  /// Of noise.h5, by its names of arithmetics: fp16, bf16 (several runs), kv_bf16, kv_fp16, kv_q8_0. What was not
+  /// Of noise.h5, by its names of arithmetics: fp16, bf16, int8 (several runs), kv_bf16, kv_fp16, kv_q8_0. What was not
   /// measured is not there.
   std::vector<std::pair<std::string, Noise>> losses = {};
   double margin =

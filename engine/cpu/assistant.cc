@@ -68,7 +68,7 @@ Result<std::unique_ptr<AssistantSession>> AssistantSession::open(const Checkpoin
     weights.token_ordering = std::move(ids);
   }
   ASSAY_CHECK(loader.finish());
-  ASSAY_TRY(layers, Layers::make(plan, std::move(layer_weights), options));
+  ASSAY_TRY(layers, Layers::make(plan, std::move(layer_weights), loader.widths(), options));
   return std::unique_ptr<AssistantSession>(
       new AssistantSession(plan, std::move(text), std::move(weights), std::move(layers)));
 }

@@ -50,7 +50,7 @@ void attend(const Team& team, const KernelTable& kernels, const KvCache& cache, 
     }
     team.lap("attention", {.bytes = keys * 2 * double(cache.row_bytes()),
                            .flops = 4 * pairs * queries.heads * queries.head_dim,
-                           .acts = kernels::Acts::fp32});
+                           .acts = kernels.attention_acts});
   };
   int total = 0;
   for (int b = 0; b < queries.batch(); ++b) total += attention_units(of_row(b, partial));

@@ -91,10 +91,10 @@ struct Audio::Buffers {
   Operands operands;
 
   static Buffers carve(Carver& carver, const AudioPlan& plan, int features, std::size_t half, std::size_t rows,
-                       kernels::Acts acts) {
+                       const Widths& widths) {
     Buffers b{};
     const auto hidden = std::size_t(plan.hidden), output = std::size_t(plan.output);
-    std::size_t wide = 2 * hidden, entering = std::max({hidden, output, std::size_t(1)});
+    std::size_t wide = 2 * hidden;
     bool clipped = false;
     for (const AudioLayerPlan& layer : plan.layers) {
       wide = std::max(wide, std::size_t(layer.ffn_width));
@@ -107,7 +107,7 @@ struct Audio::Buffers {
     for (float** each : {&b.x, &b.normed, &b.q, &b.k, &b.v, &b.out}) *each = carver.take<float>(rows * hidden);
     b.wide = carver.take<float>(rows * wide);
     for (float** each : {&b.encoded, &b.real}) *each = carver.take<float>(rows * output);
-    b.operands = Operands::carve(carver, rows, std::max({wide, entering, second}), acts, clipped);
+    b.operands = Operands::carve(carver, rows, widths, clipped);
     return b;
   }
 };
@@ -123,6 +123,7 @@ Result<Audio> Audio::open(Loader& loader, const Plan& plan, const Options& optio
   const AudioPlan& from = *plan.audio;
   w.embedding_projection = loader.matrix("model.embed_audio.embedding_projection.weight", plan.hidden, from.output);
   audio.work_ = std::int64_t{from.output} * plan.hidden;
+  audio.widths_ = loader.widths();
   if (from.encoder_free) return audio;
   audio.work_ = std::int64_t{from.hidden} * from.hidden;
   const std::string at = "model.audio_tower.";
@@ -149,6 +150,7 @@ Result<Audio> Audio::open(Loader& loader, const Plan& plan, const Options& optio
                                    from.hidden, from.hidden),
                       from.layers[i], from.hidden);
   }
+  audio.widths_ = loader.widths();
   return audio;
 }
 
@@ -300,10 +302,10 @@ int Audio::encode(const AudioClip& clip, AudioTaps& taps, std::vector<float>& so
                                              : halved(half);
   const int rows = int(real.size()), count = int(std::ranges::count_if(real, [](auto v) { return v != 0; }));
   Carver measure;
-  Buffers::carve(measure, plan_, clip.features_of_frame, half.size(), real.size(), options_.acts);
+  Buffers::carve(measure, plan_, clip.features_of_frame, half.size(), real.size(), widths_);
   arena_.grow(measure.used());
   Carver carver(arena_.data());
-  const Buffers b = Buffers::carve(carver, plan_, clip.features_of_frame, half.size(), real.size(), options_.acts);
+  const Buffers b = Buffers::carve(carver, plan_, clip.features_of_frame, half.size(), real.size(), widths_);
   if (taps.frames.wants(Tap::audio_mel, -1))
     taps.frames.take({Tap::audio_mel, -1}, clip.first_frame, {clip.features, clip.length, clip.features_of_frame});
   const std::size_t before = soft.size();

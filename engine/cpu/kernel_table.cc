@@ -4,14 +4,14 @@
 
 namespace assay::cpu {
 
-Result<KernelTable> KernelTable::make(kernels::Format kv) {
+Result<KernelTable> KernelTable::make(kernels::Format kv, kernels::Acts acts) {
   using kernels::Acts;
   using kernels::Format;
   namespace spec = kernels::spec;
   KernelTable table;
   std::string missing;
-  const auto take = [&]<class Spec>(Spec*, typename Spec::Fn*& fn, std::string_view name, Format format, Acts acts) {
-    fn = kernels::best<Spec>(format, acts);
+  const auto take = [&]<class Spec>(Spec*, typename Spec::Fn*& fn, std::string_view name, Format format, Acts mode) {
+    fn = kernels::best<Spec>(format, mode);
     if (fn == nullptr) missing = name;
   };
 #define ASSAY_TAKE(op) take(static_cast<spec::op*>(nullptr), table.op, #op, Format::fp32, Acts::fp32)
@@ -25,7 +25,8 @@ Result<KernelTable> KernelTable::make(kernels::Format kv) {
   ASSAY_TAKE(router);
   ASSAY_TAKE(scatter_add);
 #undef ASSAY_TAKE
-  take(static_cast<spec::attention*>(nullptr), table.attention, "attention", kv, Acts::fp32);
+  table.attention_acts = kv == Format::bf16 && acts != Acts::fp32 ? Acts::bf16 : Acts::fp32;
+  take(static_cast<spec::attention*>(nullptr), table.attention, "attention", kv, table.attention_acts);
   take(static_cast<spec::narrow*>(nullptr), table.to_bf16, "narrow", Format::fp32, Acts::bf16);
   if (!missing.empty())
     return fail({Failure::unsupported, "cpu", "kernels", "one for op " + missing, "none that this machine can run"});

@@ -23,7 +23,8 @@ struct KernelTable {
   kernels::spec::rms_norm::Fn* rms_norm = nullptr;
   kernels::spec::norm_add::Fn* norm_add = nullptr;
   kernels::spec::rope::Fn* rope = nullptr;
-  kernels::spec::attention::Fn* attention = nullptr;  ///< over K/V in the format of the cache
+  kernels::spec::attention::Fn* attention = nullptr;  ///< over K/V in the format of the cache, in the mode
+  kernels::Acts attention_acts = kernels::Acts::fp32;
   kernels::spec::attention_merge::Fn* attention_merge = nullptr;
   kernels::spec::gated::Fn* gated = nullptr;
   kernels::spec::ple_mix::Fn* ple_mix = nullptr;
@@ -32,8 +33,10 @@ struct KernelTable {
   kernels::spec::scatter_add::Fn* scatter_add = nullptr;
   kernels::spec::narrow::Fn* to_bf16 = nullptr;
 
-  /// @param kv  of cached keys and values. Errors: unsupported (an op without a kernel on this machine).
-  static Result<KernelTable> make(kernels::Format kv);
+  /// @param kv    of cached keys and values
+  /// @param acts  of the engine: but for fp32, attention over K/V in bf16 multiplies bf16
+  /// Errors: unsupported (an op without a kernel on this machine).
+  static Result<KernelTable> make(kernels::Format kv, kernels::Acts acts);
 };
 
 kernels::Activation kernel_activation(Activation activation);

@@ -25,16 +25,14 @@ Middle middle_of(const std::vector<LayerWeights>& weights) {
 
 }  // namespace
 
-Result<Layers> Layers::make(const Plan& plan, std::vector<LayerWeights> weights, const Options& options) {
+Result<Layers> Layers::make(const Plan& plan, std::vector<LayerWeights> weights, const Widths& widths,
+                            const Options& options) {
   Layers layers(plan, options);
-  ASSAY_TRY(kernels, KernelTable::make(options.kv));
+  ASSAY_TRY(kernels, KernelTable::make(options.kv, options.acts));
   layers.kernels_ = kernels;
   layers.weights_ = std::move(weights);
   layers.middle_ = middle_of(layers.weights_);
-  layers.float_experts_ = std::ranges::any_of(layers.weights_, [](const LayerWeights& w) {
-    return !w.experts_down.empty() &&
-           (w.experts_gate_up.acts == kernels::Acts::fp32 || w.experts_down.acts == kernels::Acts::fp32);
-  });
+  layers.widths_ = TextWidths(widths, layers.weights_);
   if (layers.options_.threads == 0) layers.options_.threads = omp_get_max_threads();
   layers.lends_.resize(plan.layers.size());
   for (std::size_t i = 0; i < plan.layers.size(); ++i) {
@@ -44,7 +42,7 @@ Result<Layers> Layers::make(const Plan& plan, std::vector<LayerWeights> weights,
   }
   layers.work_ = work_of_an_op(layers.weights_);
   Carver few;
-  TextBuffers::carve(few, kLeastRows, plan, layers.kinds_, layers.options_, layers.middle_, layers.float_experts_);
+  TextBuffers::carve(few, kLeastRows, plan, layers.kinds_, layers.middle_, layers.widths_, layers.options_.threads);
   layers.plan_rows(std::clamp(kArenaBytes / (few.used() / kLeastRows + 1), kLeastRows, kMostRows));
   return layers;
 }
@@ -52,10 +50,10 @@ Result<Layers> Layers::make(const Plan& plan, std::vector<LayerWeights> weights,
 void Layers::plan_rows(std::size_t rows) {
   if (rows <= planned_rows_) return;
   Carver measure;
-  TextBuffers::carve(measure, rows, plan_, kinds_, options_, middle_, float_experts_);
+  TextBuffers::carve(measure, rows, plan_, kinds_, middle_, widths_, options_.threads);
   arena_.grow(measure.used());
   Carver carver(arena_.data());
-  buffers_ = TextBuffers::carve(carver, rows, plan_, kinds_, options_, middle_, float_experts_);
+  buffers_ = TextBuffers::carve(carver, rows, plan_, kinds_, middle_, widths_, options_.threads);
   planned_rows_ = rows;
 }
 

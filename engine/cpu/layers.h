@@ -51,7 +51,9 @@ struct Passage {
 class Layers {
  public:
   /// Errors: unsupported (an op without a kernel).
-  static Result<Layers> make(const Plan& plan, std::vector<LayerWeights> weights, const Options& options);
+  /// @param widths  of all matrices whose inputs lie in buffers()
+  static Result<Layers> make(const Plan& plan, std::vector<LayerWeights> weights, const Widths& widths,
+                             const Options& options);
 
   /// Room for so many rows; nothing is kept. Free if there was room.
   void plan_rows(std::size_t rows);
@@ -99,7 +101,7 @@ class Layers {
   int last_writer_ = -1;
   std::int64_t work_ = 0;
   Middle middle_ = Middle::whole;
-  bool float_experts_ = false;  ///< whether some expert's matrix multiplies floats
+  TextWidths widths_{{}, {}};
 
   std::size_t planned_rows_ = 0;
   Pages arena_, partial_;

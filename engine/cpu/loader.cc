@@ -12,6 +12,12 @@ Matrix Loader::read(const std::string& name, int rows, int cols, kernels::Acts a
   return {};
 }
 
+Matrix Loader::matrix(const std::string& name, int rows, int cols) {
+  Matrix made = read(name, rows, cols, acts_);
+  widths_.add(made);
+  return made;
+}
+
 Matrix Loader::clipped(const std::string& name, int rows, int cols, bool clipped) {
   Matrix made = matrix(name + ".linear.weight", rows, cols);
   if (!clipped) return made;

@@ -18,7 +18,7 @@ class Loader {
   Loader(const Checkpoint& checkpoint, kernels::Acts acts) : checkpoint_(checkpoint), acts_(acts) {}
 
   /// As stored; what lies behind the first rows * cols values can be had by Matrix::part.
-  Matrix matrix(const std::string& name, int rows, int cols) { return read(name, rows, cols, acts_); }
+  Matrix matrix(const std::string& name, int rows, int cols);
   /// For kernels that round nothing, whatever the mode.
   Matrix exact(const std::string& name, int rows, int cols) { return read(name, rows, cols, kernels::Acts::fp32); }
   /// name.linear.weight, with its bounds where `clipped`.
@@ -26,6 +26,8 @@ class Loader {
   std::vector<float> vector(const std::string& name);
   float scalar(const std::string& name, float missing);
 
+  /// Of the matrices that were read as the mode has them.
+  const Widths& widths() const { return widths_; }
   /// The first failure, if there was one. Errors: bad_input (no such tensor), unsupported (a dtype without floats).
   Result<void> finish() const;
 
@@ -34,6 +36,7 @@ class Loader {
 
   const Checkpoint& checkpoint_;
   kernels::Acts acts_;
+  Widths widths_;
   std::optional<Failure> failure_;
 };
 

@@ -20,10 +20,10 @@ constexpr int kGrain = 16;
 /// (kernels/cpu/simd/gemm_tile.h), or less where threads would get few of those.
 constexpr int kMostRows = 128, kLeastRows = 32, kTurns = 8;
 
-/// The asked mode, or fp32 where the format has no kernels for it.
+/// The asked mode, or the next exacter one that the format has kernels for.
 void choose_kernels(Matrix& matrix, Acts asked) {
-  const bool divides = asked != Acts::int8 || matrix.w.cols % kernels::kActsBlock == 0;
-  for (const Acts acts : {divides ? asked : Acts::fp32, Acts::fp32}) {
+  for (const Acts acts : {Acts::int8, Acts::bf16, Acts::fp32}) {
+    if (acts > asked || (acts == Acts::int8 && matrix.w.cols % kernels::kActsBlock != 0)) continue;
     matrix.gemv = kernels::best<spec::gemv>(matrix.format, acts);
     matrix.gemm = kernels::best<spec::gemm>(matrix.format, acts);
     matrix.clamp = kernels::best<spec::clamp>(Format::fp32, Acts::fp32);
@@ -84,19 +84,18 @@ Result<Matrix> make_matrix(const Tensor& tensor, int rows, int cols, Acts acts) 
   return matrix;
 }
 
-Operands Operands::carve(Carver& carver, std::size_t tokens, std::size_t cols, Acts acts, bool clipped) {
+Operands Operands::carve(Carver& carver, std::size_t tokens, const Widths& widths, bool clipped) {
   Operands operands;
   operands.to_bf16 = kernels::best<spec::narrow>(Format::fp32, Acts::bf16);
   operands.to_int8 = kernels::best<spec::narrow>(Format::fp32, Acts::int8);
   operands.clamp = kernels::best<spec::clamp>(Format::fp32, Acts::fp32);
-  const std::size_t values = tokens * cols;
-  if (acts == Acts::bf16) operands.bf16.values = carver.take<std::byte>(values * 2);
-  if (acts == Acts::int8) {
+  if (widths[Acts::bf16] > 0) operands.bf16.values = carver.take<std::byte>(tokens * widths[Acts::bf16] * 2);
+  if (const std::size_t values = tokens * widths[Acts::int8]; values > 0) {
     operands.int8.values = carver.take<std::byte>(values);
     operands.int8.scales = carver.take<float>(values / 32 + 1);
     operands.int8.sums = carver.take<std::int32_t>(values / 16 + 1);
   }
-  if (clipped) operands.clamped = carver.take<float>(values);
+  if (clipped) operands.clamped = carver.take<float>(tokens * std::ranges::max(widths.of_mode));
   return operands;
 }
 

@@ -2,6 +2,8 @@
 // matrices a model has (weights.h), the kernels (kernels/).
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <limits>
 #include <memory>
@@ -45,7 +47,19 @@ struct Matrix {
   Matrix part(int i) const;
 };
 
+/// Columns of the widest matrix that takes each mode, 0 of a mode that none takes: how much room activations need.
+struct Widths {
+  std::array<std::size_t, 3> of_mode{};
+
+  void add(const Matrix& matrix) {
+    std::size_t& widest = of_mode[std::size_t(matrix.acts)];
+    if (!matrix.empty()) widest = std::max(widest, std::size_t(matrix.w.cols));
+  }
+  std::size_t operator[](kernels::Acts acts) const { return of_mode[std::size_t(acts)]; }
+};
+
 /// @param tensor  of rows * cols elements, or of several such matrices one behind the other
+/// @param acts    of the engine; the matrix gets what Options says of it
 /// Errors: unsupported (a dtype without floats, a format without a kernel).
 Result<Matrix> make_matrix(const Tensor& tensor, int rows, int cols, kernels::Acts acts);
 
@@ -58,7 +72,7 @@ struct Operands {
     std::int32_t* sums = nullptr;
   };
   Mode bf16, int8;
-  float* clamped = nullptr;  ///< [tokens, cols], for clipped linears
+  float* clamped = nullptr;  ///< [tokens, the widest], for clipped linears
   kernels::spec::narrow::Fn *to_bf16 = nullptr, *to_int8 = nullptr;
   kernels::spec::clamp::Fn* clamp = nullptr;
 
@@ -66,7 +80,7 @@ struct Operands {
   kernels::Activations view(kernels::Acts acts, const float* x, int tokens, int cols) const;
 
   /// @param clipped  whether there are clipped linears
-  static Operands carve(Carver& carver, std::size_t tokens, std::size_t cols, kernels::Acts acts, bool clipped);
+  static Operands carve(Carver& carver, std::size_t tokens, const Widths& widths, bool clipped);
 };
 
 /// y[t, r] = bias[r] + sum over c of W[r, c] x[t, c], for rows [first, last) of W.

@@ -10,16 +10,18 @@ namespace assay::cpu {
 Result<Towers> Towers::open(const Checkpoint& checkpoint, const Options& options) {
   Towers towers;
   const Plan& plan = checkpoint.plan;
-  Loader loader(checkpoint, options.acts);
   if (plan.vision) {
+    Loader loader(checkpoint, options.acts);
     ASSAY_TRY(vision, Vision::open(loader, plan, options));
+    ASSAY_CHECK(loader.finish());
     towers.vision = std::move(vision);
   }
   if (plan.audio) {
+    Loader loader(checkpoint, options.acts);
     ASSAY_TRY(audio, Audio::open(loader, plan, options));
+    ASSAY_CHECK(loader.finish());
     towers.audio = std::move(audio);
   }
-  ASSAY_CHECK(loader.finish());
   return towers;
 }
 

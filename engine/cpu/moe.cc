@@ -141,8 +141,8 @@ void make_outputs(const Run& run, const Matrix& down, const kernels::Activations
 
 }  // namespace
 
-MoeBuffers MoeBuffers::carve(Carver& carver, std::size_t tokens, const Plan& plan, kernels::Acts acts, int threads,
-                             bool floats) {
+MoeBuffers MoeBuffers::carve(Carver& carver, std::size_t tokens, const Plan& plan, const Widths& in, const Widths& down,
+                             int threads) {
   std::size_t experts = 0, used = 0, width = 0;
   for (const LayerPlan& layer : plan.layers)
     if (layer.experts) {
@@ -160,15 +160,15 @@ MoeBuffers MoeBuffers::carve(Carver& carver, std::size_t tokens, const Plan& pla
   buffers.shares = carver.take<float>(slots);
   buffers.starts = carver.take<std::int32_t>(experts + 1);
   buffers.hit = carver.take<std::int32_t>(experts + 1);
-  if (floats) buffers.in = carver.take<float>(slots * hidden);
-  if (floats) buffers.gated = carver.take<float>(slots * width);
+  buffers.in = carver.take<float>(slots * in[kernels::Acts::fp32]);
+  buffers.gated = carver.take<float>(slots * down[kernels::Acts::fp32]);
   const std::size_t few = std::min(tokens, std::size_t(kFew));
   const std::size_t slice = std::max({2 * tokens * kSlice, 2 * few * (width + kernels::kActsBlock), tokens * kColumns,
                                       few * (hidden + kernels::kActsBlock)});
   buffers.slices = carver.take<float>(std::size_t(threads) * slice);
   buffers.slice = std::ptrdiff_t(slice);
-  buffers.entering = Operands::carve(carver, slots, hidden, acts, false);
-  buffers.middle = Operands::carve(carver, slots, width, acts, false);
+  buffers.entering = Operands::carve(carver, slots, in, false);
+  buffers.middle = Operands::carve(carver, slots, down, false);
   return buffers;
 }
 

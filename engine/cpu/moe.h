@@ -22,7 +22,7 @@ struct MoeBuffers {
   float* shares;         ///< its weight
   std::int32_t* starts;  ///< [experts + 1], slots
   std::int32_t* hit;     ///< [experts + 1]: how many experts have slots, then which
-  float *in, *gated;     ///< [tokens * used, ...], for products of floats
+  float *in, *gated;     ///< [tokens * used, ...], where products are of floats
   float* slices;         ///< [threads, slice]: what a thread makes of gate and up, or of the outputs, at a time
   std::ptrdiff_t slice;
   Operands entering, middle;  ///< of slots
@@ -32,9 +32,9 @@ struct MoeBuffers {
   static constexpr int kFew = 16;       ///< tokens below which it makes as many as it can
 
   /// @param tokens  the most; the widest layer's experts
-  /// @param floats  whether some expert's matrix multiplies floats
-  static MoeBuffers carve(Carver& carver, std::size_t tokens, const Plan& plan, kernels::Acts acts, int threads,
-                          bool floats);
+  /// @param in, down  of experts' matrices
+  static MoeBuffers carve(Carver& carver, std::size_t tokens, const Plan& plan, const Widths& in, const Widths& down,
+                          int threads);
 };
 
 /// scores -> probs, chosen, weights. Source: Gemma4TextRouter.

@@ -10,9 +10,9 @@
 namespace assay::cpu {
 
 struct Options {
-  /// What activations are rounded to for matrices whose format has kernels for that: bf16 for bf16 weights, int8 for
-  /// packed ones. All others, and the router, whose choice a rounding could tip, multiply in fp32; so does attention, but
-  /// for the vision tower's, which is rounded in bf16.
+  /// What activations are rounded to for matrices whose format has kernels for that. bf16: to that for bf16 weights;
+  /// int8: to that for packed ones, and for bf16 weights to bf16. All others, and the router, whose choice a rounding
+  /// could tip, multiply in fp32. In both modes attention multiplies bf16 in the vision tower and over K/V in bf16.
   kernels::Acts acts = kernels::Acts::fp32;
   /// q8_0 or q4_0: the text decoder's weights are packed to this as they are opened (model/quantise.h); none: as
   /// stored.

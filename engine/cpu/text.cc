@@ -47,7 +47,7 @@ Result<TextDecoder> TextDecoder::open(const Checkpoint& checkpoint, const Option
   TextWeights weights = load_text(loader, plan);
   std::vector<LayerWeights> layer_weights = load_layers(loader, plan);
   ASSAY_CHECK(loader.finish());
-  ASSAY_TRY(layers, Layers::make(plan, std::move(layer_weights), options));
+  ASSAY_TRY(layers, Layers::make(plan, std::move(layer_weights), loader.widths(), options));
   TextDecoder decoder(std::move(weights), std::move(layers));
   const auto gather = [](const Matrix& table) {
     return kernels::best<kernels::spec::gather>(table.format, kernels::Acts::fp32);

@@ -23,8 +23,16 @@ LayerKinds::LayerKinds(const Plan& plan) {
   }
 }
 
+TextWidths::TextWidths(const Widths& of_all, const std::vector<LayerWeights>& layers) : all(of_all) {
+  for (const LayerWeights& w : layers) {
+    down.add(w.down_proj);
+    experts_in.add(w.experts_gate_up);
+    experts_down.add(w.experts_down);
+  }
+}
+
 TextBuffers TextBuffers::carve(Carver& carver, std::size_t rows, const Plan& plan, const LayerKinds& kinds,
-                               const Options& options, Middle middle, bool float_experts) {
+                               Middle middle, const TextWidths& widths, int threads) {
   const auto hidden = std::size_t(plan.hidden);
   std::size_t q = 0, kv = 0, ffn = std::size_t(plan.ple_width);
   for (const LayerPlan& layer : plan.layers) {
@@ -49,14 +57,13 @@ TextBuffers TextBuffers::carve(Carver& carver, std::size_t rows, const Plan& pla
   const std::size_t few = std::min(rows, std::size_t(kFusedRows)) * ffn, ple_gate = rows * std::size_t(plan.ple_width);
   buffers.gate = carver.take<float>(middle == Middle::narrowed ? std::max(few, ple_gate) : rows * ffn);
   buffers.up = carver.take<float>(middle == Middle::whole ? rows * ffn : few);
-  buffers.few = carver.take<float>(std::size_t(options.threads) * kRowsAtOnce * hidden);
-  if (middle != Middle::whole) buffers.slices = floats(std::size_t(options.threads) * 2 * kSlice);
+  buffers.few = carver.take<float>(std::size_t(threads) * kRowsAtOnce * hidden);
+  if (middle != Middle::whole) buffers.slices = floats(std::size_t(threads) * 2 * kSlice);
   const std::size_t ple = std::size_t(plan.ple_width) * plan.layers.size();
   for (float** each : {&buffers.ple, &buffers.context}) *each = floats(ple);
-  const std::size_t entering = plan.assistant ? 2 * std::size_t(plan.assistant->backbone) : 0;
-  buffers.operands = Operands::carve(carver, rows, std::max({hidden, q, ffn, entering}), options.acts, false);
-  if (middle != Middle::whole) buffers.gated = Operands::carve(carver, rows, ffn, options.acts, false);
-  buffers.moe = MoeBuffers::carve(carver, rows, plan, options.acts, options.threads, float_experts);
+  buffers.operands = Operands::carve(carver, rows, widths.all, false);
+  if (middle != Middle::whole) buffers.gated = Operands::carve(carver, rows, widths.down, false);
+  buffers.moe = MoeBuffers::carve(carver, rows, plan, widths.experts_in, widths.experts_down, threads);
   return buffers;
 }
 

@@ -7,8 +7,8 @@
 
 #include "engine/cpu/matrix.h"
 #include "engine/cpu/moe.h"
-#include "engine/cpu/options.h"
 #include "engine/cpu/pages.h"
+#include "engine/cpu/weights.h"
 #include "model/plan.h"
 
 namespace assay::cpu {
@@ -34,6 +34,15 @@ enum class Middle {
   narrowed,  ///< the same, only as activations of the product that reads it
 };
 
+/// What the inputs of a text decoder's matrices need: of experts those of their slots, of all others a row's.
+struct TextWidths {
+  Widths all;
+  Widths down;  ///< of feed-forwards
+  Widths experts_in, experts_down;
+
+  TextWidths(const Widths& of_all, const std::vector<LayerWeights>& layers);
+};
+
 struct TextBuffers {
   static constexpr int kRowsAtOnce = 16;  ///< rows that a thread makes and narrows while they are in its cache
   /// Rows from which a middle can be fused: below, the widths of its matrices are what threads share best.
@@ -54,8 +63,8 @@ struct TextBuffers {
   Operands gated;  ///< [rows, widest ffn], while operands hold what it is made of
   MoeBuffers moe;
 
-  static TextBuffers carve(Carver& carver, std::size_t rows, const Plan& plan, const LayerKinds& kinds,
-                           const Options& options, Middle middle, bool float_experts);
+  static TextBuffers carve(Carver& carver, std::size_t rows, const Plan& plan, const LayerKinds& kinds, Middle middle,
+                           const TextWidths& widths, int threads);
 };
 
 }  // namespace assay::cpu

@@ -71,7 +71,8 @@ struct Vision::Buffers {
   std::byte *k_bf16, *v_bf16;  ///< nullptr where attention multiplies in fp32
   Operands operands;
 
-  static Buffers carve(Carver& carver, std::size_t rows, const VisionPlan& plan, kernels::Acts acts) {
+  static Buffers carve(Carver& carver, std::size_t rows, const VisionPlan& plan, kernels::Acts acts,
+                       const Widths& widths) {
     std::size_t q = 0, kv = 0, ffn = 0, half = 0;
     bool clipped = false;
     for (const VisionLayerPlan& layer : plan.layers) {
@@ -93,9 +94,9 @@ struct Vision::Buffers {
     for (std::int64_t** each : {&b.ids_x, &b.ids_y}) *each = carver.take<std::int64_t>(rows);
     b.own_ids = carver.take<std::int64_t>(2 * rows);
     for (std::int32_t** each : {&b.from, &b.to}) *each = carver.take<std::int32_t>(rows);
-    if (acts == kernels::Acts::bf16)
+    if (acts != kernels::Acts::fp32)
       for (std::byte** each : {&b.k_bf16, &b.v_bf16}) *each = carver.take<std::byte>(rows * kv * 2);
-    b.operands = Operands::carve(carver, rows, std::max({hidden, values, q, ffn}), acts, clipped);
+    b.operands = Operands::carve(carver, rows, widths, clipped);
     return b;
   }
 };
@@ -126,6 +127,7 @@ Result<Vision> Vision::open(Loader& loader, const Plan& plan, const Options& opt
   vision.text_hidden_ = plan.hidden;
   vision.options_ = options;
   vision.weights_ = load(loader, *plan.vision, plan.hidden);
+  vision.widths_ = loader.widths();
   ASSAY_TRY(kernels, TowerKernels::make());
   vision.kernels_ = kernels;
   vision.gather_ = kernels::best<kernels::spec::gather>(vision.weights_.positions.format, kernels::Acts::fp32);
@@ -330,10 +332,10 @@ int Vision::encode(const VisionItem& item, VisionTaps& taps, std::vector<float>&
   const int rows = work.rows(), count = int(cells.size()), hidden = plan_.hidden;
   const auto room = std::size_t(std::max({rows, count, 1}));
   Carver measure;
-  Buffers::carve(measure, room, plan_, options_.acts);
+  Buffers::carve(measure, room, plan_, options_.acts, widths_);
   arena_.grow(measure.used());
   Carver carver(arena_.data());
-  work.buffers = Buffers::carve(carver, room, plan_, options_.acts);
+  work.buffers = Buffers::carve(carver, room, plan_, options_.acts, widths_);
   const Buffers& b = work.buffers;
   const std::size_t before = soft.size();
   soft.resize(before + std::size_t(count) * std::size_t(text_hidden_));

@@ -74,6 +74,7 @@ class Vision {
   VisionWeights weights_;
   TowerKernels kernels_;
   kernels::spec::gather::Fn* gather_ = nullptr;
+  Widths widths_;
   std::int64_t work_ = 0;
   Pages arena_;
 };

@@ -69,7 +69,7 @@ TextWeights load_text(Loader& loader, const Plan& plan) {
   w.lm_head = plan.tied_head ? w.embed_tokens : loader.matrix("lm_head.weight", plan.vocab, plan.hidden);
   w.norm = loader.vector("norm.weight");
   if (plan.ple_width > 0) {
-    w.embed_tokens_per_layer = loader.matrix("embed_tokens_per_layer.weight", plan.ple_vocab, layers * plan.ple_width);
+    w.embed_tokens_per_layer = loader.exact("embed_tokens_per_layer.weight", plan.ple_vocab, layers * plan.ple_width);
     w.per_layer_model_projection =
         loader.matrix("per_layer_model_projection.weight", layers * plan.ple_width, plan.hidden);
     w.per_layer_projection_norm = loader.vector("per_layer_projection_norm.weight");

@@ -24,7 +24,7 @@ def main():
         ",".join(synthetic_full.GOLDENS))
     verb.add_argument("--out", default=str(DATA), help="where to (default: golden/data)")
     verb.add_argument("--no-expose", action="store_true", help="skip the slow check that each parameter shows")
-    verb = verbs.add_parser("noise", help="noise.h5 beside goldens that there are: what lesser caches and fp16 lose")
+    verb = verbs.add_parser("noise", help="noise.h5 beside goldens that there are: what lesser caches, fp16 and int8 lose")
     verb.add_argument("--only", help="names, comma-separated; else all but those of full size")
     verb.add_argument("--out", default=str(DATA), help="where the goldens are (default: golden/data)")
     verb = verbs.add_parser("model", help="a golden of any Gemma 4 checkpoint")

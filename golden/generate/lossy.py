@@ -2,14 +2,18 @@
 fp16 or bf16.
 
 Writes noise.h5 beside a golden.h5 that there is: per case `taps` [taps, arithmetics, 2], the largest change and its root mean
-square for each tap of the golden in causal order, and `router` [layers, arithmetics + 1], the largest change of the
-router's probabilities in the layers that have experts, whether the golden holds them or not; its last column is int8. NaN: not
+square for each tap of the golden in causal order, and `router` [layers, arithmetics], the largest change of the
+router's probabilities in the layers that have experts, whether the golden holds them or not. NaN: not
 measured. The fp32 run's experts and drafted tokens are forced, so that rounding alone is seen.
 
 The largest change is that of all real rows, so that generated tokens may be judged by it; root mean squares are those of the
 rows that the golden keeps. Where all is rounded, values of one row are off together: few rows are few independent errors, and
 one run says little about the next. So fp16 and bf16 are several runs, and the most of them: the eager attention, the fused one, and
-DITHERS more with what enters moved by less than a rounding, which all that follows then rounds otherwise. Q8_0 takes blocks of 32 of a head, absmax / 127 as fp16, as llama.cpp stores them.
+DITHERS more with what enters moved by less than a rounding, which all that follows then rounds otherwise. A cache, and int8 (of
+packed weights, where golden.h5 has it), are one run that rounds to the nearest and DITHERS in which what is near a tie is rounded
+either way: an engine that differs in anything else meets other ties. In int8's, weights that are not packed take bf16, but for
+the routers', which nobody rounds. Q8_0 takes blocks of 32 of a head, absmax / 127 as fp16, as llama.cpp stores
+them.
 """
 
 import contextlib
@@ -22,11 +26,10 @@ import numpy as np
 import torch
 import transformers
 
-from . import quantised
+from . import int8, quantised
 from .any_model import read_case
 from .assistant_run import Round, open_drafter
 from .digest import file_digest, generator_digest
-from .int8 import activations_rounded
 from .load import open_model, text_model
 from .noise import forced_experts, sdpa
 from .perturb import setting
@@ -34,27 +37,40 @@ from .record import record
 from .rows import FLOATS, real_rows
 from .taps import orders
 
-ARITHMETICS = ("fp16", "bf16", "kv_bf16", "kv_fp16", "kv_q8_0")
-ROUTER = (*ARITHMETICS, "int8")
+ARITHMETICS = ("fp16", "bf16", "kv_bf16", "kv_fp16", "kv_q8_0", "int8")
 DITHERS = 4
 FILE = "noise.h5"
 NEAR = 2.5e-5  # how far the recorded golden may lie from what comes out here: half the bar of fp32 engines
 
 
 def _through(dtype):
-    return lambda x: x.to(dtype).to(x.dtype)
+    return lambda x, near=0: (x * (1 + torch.finfo(dtype).eps * near)).to(dtype).to(x.dtype)
 
 
-def _through_q8_0(x):
-    return quantised.dequantised(x.contiguous(), "q8_0")
+def _through_q8_0(x, near=0):
+    blocks = x.reshape(*x.shape[:-1], -1, 32)
+    step = (blocks.abs().amax(-1, keepdim=True) / 127).expand_as(blocks).reshape(x.shape)
+    return quantised.dequantised((x + step * near).contiguous(), "q8_0")
+
+
+def _near(generator, shape):
+    """An eighth of a step to either side at most: what is so near a tie is rounded either way."""
+    return (torch.rand(shape, generator=generator) - 0.5) / 4
 
 
 ROUND = {"kv_bf16": _through(torch.bfloat16), "kv_fp16": _through(torch.float16), "kv_q8_0": _through_q8_0}
 
 
 @contextlib.contextmanager
-def cached_as(kind):
-    """Every text attention, a drafter's too, reads keys (after RoPE) and values as such a cache gives them back."""
+def cached_as(kind, seed=None):
+    """Every text attention, a drafter's too, reads keys (after RoPE) and values as such a cache gives them back; with a
+    seed what is near a tie is rounded either way.
+    """
+    generator = torch.Generator().manual_seed(1019 * (seed + 1)) if seed is not None else None
+
+    def through(x):
+        return ROUND[kind](x, _near(generator, x.shape)) if generator else ROUND[kind](x)
+
     from transformers.models.gemma4 import modeling_gemma4 as plain
     from transformers.models.gemma4_unified import modeling_gemma4_unified as unified
     with contextlib.ExitStack() as stack:
@@ -63,7 +79,7 @@ def cached_as(kind):
 
             def rounded(layer, query, key, value, *rest, original=original, **more):
                 if type(layer).__name__.endswith("TextAttention"):
-                    key, value = ROUND[kind](key), ROUND[kind](value)
+                    key, value = through(key), through(value)
                 return original(layer, query, key, value, *rest, **more)
 
             stack.callback(setattr, module, "eager_attention_forward", original)
@@ -92,6 +108,31 @@ def dithered(model, inputs, dtype, seed):
         yield {name: moved(x) if name in FLOATS else x for name, x in inputs.items()}
     finally:
         handle.remove()
+
+
+@contextlib.contextmanager
+def int8_otherwise(model, packed, seed):
+    """int8 for packed weights, what is near a tie rounded either way; bf16 for all others but the routers'."""
+    generator = torch.Generator().manual_seed(1013 * (seed + 1))
+    functional = torch.nn.functional
+    linear = functional.linear
+    others = [*packed, *(layer.router.proj.weight for layer in text_model(model).layers if hasattr(layer, "router"))]
+    ranges = [(t.data_ptr(), t.data_ptr() + t.numel() * t.element_size()) for t in others]
+
+    def bf16_linear(x, weight, bias=None):
+        if not any(first <= weight.data_ptr() < last for first, last in ranges):
+            x = _through(torch.bfloat16)(x)
+        return linear(x, weight, bias)
+
+    def rounded(x):
+        blocks = x.reshape(*x.shape[:-1], -1, int8.BLOCK)
+        step = blocks.abs().amax(-1, keepdim=True) / 127
+        inverse = torch.where(step > 0, 1 / step, torch.zeros_like(step))
+        return ((blocks * inverse + _near(generator, blocks.shape)).round().clamp(-127, 127) * step).reshape(x.shape)
+
+    with setting((functional, "linear", bf16_linear)), setting((int8, "rounded", rounded)), \
+            int8.activations_rounded(packed):
+        yield
 
 
 def _check_rounding():
@@ -137,7 +178,8 @@ class Model:
     def kinds(self):
         """What can be measured of this model."""
         fit = all(map(_blocks_fit, (self.fp32[0], self.fp32[1]))) if self.target else _blocks_fit(self.fp32)
-        return [kind for kind in ARITHMETICS if kind != "kv_q8_0" or fit]
+        can = {"kv_q8_0": fit, "int8": bool(self.packed)}
+        return [kind for kind in ARITHMETICS if can.get(kind, True)]
 
     def layers(self):
         """How many text layers the golden has; causal order needs it."""
@@ -159,14 +201,18 @@ class _Case:
 
     def others(self):
         """Yields (arithmetic, taps), some arithmetics several times."""
-        for kind in (*self.model.kinds(), *(["int8"] if self.model.packed else [])):
+        for kind in self.model.kinds():
             model = self.model.models.get(kind, self.model.fp32)
             if kind in ROUND:
-                with cached_as(kind):
-                    yield kind, self._run(model, self.inputs)
+                for seed in (None, *range(DITHERS)):
+                    with cached_as(kind, seed):
+                        yield kind, self._run(model, self.inputs)
             elif kind == "int8":
-                with activations_rounded(self.model.packed):
+                with int8.activations_rounded(self.model.packed):
                     yield kind, self._run(model, self.inputs)
+                for seed in range(DITHERS):
+                    with int8_otherwise(model, self.model.packed, seed):
+                        yield kind, self._run(model, self.inputs)
             else:
                 yield kind, self._run(model, self.inputs)
                 yield from ((kind, taps) for taps in self._run_otherwise(model))
@@ -202,6 +248,10 @@ class _Case:
         rows = torch.from_numpy(self.group["taps"][name].attrs["rows"])
         return real & torch.zeros(real.numel(), dtype=torch.bool).index_fill(0, rows, True).view_as(real)
 
+    def judged(self, name, kind):
+        """int8 is judged where golden.h5 has it, by cases in which it cannot choose other experts."""
+        return kind != "int8" or "noise_int8" in self.group["taps"][name].attrs
+
     def check(self, name):
         """Raises if the golden holds something else than what came out here."""
         held = torch.from_numpy(self.group["taps"][name][()])
@@ -222,9 +272,11 @@ def _measure(model, group):
     for name in names:
         case.check(name)
     taps = np.full((len(names), len(ARITHMETICS), 2), np.nan, np.float32)
-    router = np.full((model.layers(), len(ROUTER)), np.nan, np.float32)
+    router = np.full((model.layers(), len(ARITHMETICS)), np.nan, np.float32)
     for kind, other in case.others():
-        for index, name in enumerate(names if kind in ARITHMETICS else []):  # golden.h5 has int8
+        for index, name in enumerate(names):
+            if not case.judged(name, kind):
+                continue
             real, kept = case.real(name), case.kept(name)
             change = other[name] - case.taps[name]
             at = (index, ARITHMETICS.index(kind))
@@ -232,7 +284,7 @@ def _measure(model, group):
         for name in case.taps:
             if name.endswith("router.probs"):
                 change = (other[name] - case.taps[name])[case.real(name)]
-                at = (int(name.split(".")[2]), ROUTER.index(kind))
+                at = (int(name.split(".")[2]), ARITHMETICS.index(kind))
                 router[at] = np.fmax(router[at], change.abs().max().item())
     return taps, router
 
@@ -252,7 +304,7 @@ def make(name, out, data):
         file.attrs.update({"schema": 1, "golden_sha256": file_digest(folder / "golden.h5"),
                            "transformers": transformers.__version__, "torch": torch.__version__.split("+")[0],
                            "generator_sha256": generator_digest("lossy"),
-                           "arithmetics": " ".join(ARITHMETICS), "router": " ".join(ROUTER)})
+                           "arithmetics": " ".join(ARITHMETICS), "router": " ".join(ARITHMETICS)})
         for case, (taps, router) in results.items():
             group = file.create_group(f"cases/{case}")
             group.create_dataset("taps", data=taps, track_times=False)

@@ -54,6 +54,12 @@ TEST(ArithmeticNoise, ActivationsAndCacheAddInSquares) {
   EXPECT_EQ(of("bf16")->rms, 0.1) << "several runs say more than one";
   tap.losses.pop_back();
   EXPECT_FALSE(of("int8+kv=q8_0")) << "half of it is not known";
+  tap.noise_int8 = 30;
+  tap.noise_int8_rms = 6;
+  EXPECT_EQ(of("int8")->most, 30);
+  tap.losses.emplace_back("int8", Noise{.most = 3, .rms = 0.6});
+  EXPECT_EQ(of("int8")->most, 3) << "several runs say more than one";
+  EXPECT_DOUBLE_EQ(of("int8+kv=q8_0")->most, 5);
   EXPECT_FALSE(of("fp32+kv=bf16"));
 }
 

@@ -37,16 +37,15 @@ struct KvPairs {
   }
 };
 
-/// Scores of R query rows, from `pairs` pairs of lanes.
-template <int R>
-[[gnu::noinline]] void pair_scores(Work& w, int row, int pairs) {
-  constexpr int C = kKeys / kWidth;
+/// Scores of R query rows and C registers of keys, from `pairs` pairs of lanes.
+template <int R, int C>
+[[gnu::noinline]] void pair_scores(Work& w, int row, int first, int pairs) {
   Lanes scores[R][C];
 #pragma GCC unroll 16
   for (auto& of_row : scores)
 #pragma GCC unroll 16
     for (Lanes& s : of_row) s = zero();
-  const float* column = w.columns;
+  const float* column = w.columns + first;
   for (int i = 0; i < pairs; ++i, column += kKeys) {
     __m512i k[C];
 #pragma GCC unroll 16
@@ -61,12 +60,12 @@ template <int R>
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 16
-    for (int c = 0; c < C; ++c) store(w.scores + (row + r) * kKeys + c * kWidth, scores[r][c]);
+    for (int c = 0; c < C; ++c) store(w.scores + (row + r) * kKeys + first + c * kWidth, scores[r][c]);
 }
 
 /// add_values() of attention.h, from pairs of keys.
 template <int R, int C>
-[[gnu::noinline]] void add_pairs(Work& w, int row, int i, int padded, int pairs) {
+[[gnu::noinline]] void add_pairs(Work& w, int row, int i, int padded, Keys keys) {
   Lanes y[R][C];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
@@ -74,10 +73,10 @@ template <int R, int C>
     for (int c = 0; c < C; ++c)
       y[r][c] = multiply(all(w.down[row + r]), load(w.y + (row + r) * padded + i + c * kWidth));
   const float *values = w.v + i, *weights = w.scores + row * kKeys;
-  for (int pair = 0; pair < pairs; ++pair, values += padded) {
+  for (int pair = keys.from / 2; pair < (keys.to + 1) / 2; ++pair) {
     __m512i v[C];
 #pragma GCC unroll 16
-    for (int c = 0; c < C; ++c) v[c] = load_pairs(values + c * kWidth);
+    for (int c = 0; c < C; ++c) v[c] = load_pairs(values + pair * padded + c * kWidth);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const __m512i weight = all_pairs(weights + r * kKeys + pair);
@@ -92,9 +91,9 @@ template <int R, int C>
 }
 
 template <int R, int C>
-void add_pairs_of_rows(Work& w, int row, int& i, int padded, int pairs) {
-  for (; i + C * kWidth <= padded; i += C * kWidth) add_pairs<R, C>(w, row, i, padded, pairs);
-  if constexpr (C > 1) add_pairs_of_rows<R, C / 2>(w, row, i, padded, pairs);
+void add_pairs_of_rows(Work& w, int row, int& i, int padded, Keys keys) {
+  for (; i + C * kWidth <= padded; i += C * kWidth) add_pairs<R, C>(w, row, i, padded, keys);
+  if constexpr (C > 1) add_pairs_of_rows<R, C / 2>(w, row, i, padded, keys);
 }
 
 struct ManyPairs {
@@ -115,7 +114,13 @@ struct ManyPairs {
         const uint32_t last = *KvBf16::bits(w.k_rows[key], d - 1);
         memcpy(w.columns + d / 2 * kKeys + key, &last, 4);
       }
-    in_tiles<8>(rows, [&]<int R>(int row) { pair_scores<R>(w, row, (d + 1) / 2); });
+    in_tiles<8>(rows, [&]<int R>(int row) {
+      const Keys keys = seen(w, row, R);
+      const int first = keys.from / kWidth, registers = (keys.to + kWidth - 1) / kWidth - first;
+      if (registers == 3) pair_scores<R, 3>(w, row, 0, (d + 1) / 2);
+      if (registers == 2) pair_scores<R, 2>(w, row, first * kWidth, (d + 1) / 2);
+      if (registers == 1) pair_scores<R, 1>(w, row, first * kWidth, (d + 1) / 2);
+    });
   }
   /// In the place of the scores that they are made of.
   static void keep_weights(float* of_row, int i, Lanes weights) {
@@ -135,7 +140,7 @@ struct ManyPairs {
     }
     in_tiles<8>(rows, [&]<int R>(int row) {
       int i = 0;
-      add_pairs_of_rows<R, (kPairs / R < 8 ? kPairs / R : 8)>(w, row, i, padded, pairs);
+      add_pairs_of_rows<R, (kPairs / R < 8 ? kPairs / R : 8)>(w, row, i, padded, seen(w, row, R));
     });
   }
 };
