@@ -258,7 +258,8 @@ class EngineBench {
     std::set<std::string> roofs;
     for (const Task& task : tasks_)
       for (const auto& [roof, count] : task.result.must.flops) roofs.insert(roof);
-    if (dynamic_cast<TimesOps*>(session_.get()) != nullptr) roofs.insert("fp32");  // attention's, of a token's ops
+    if (dynamic_cast<TimesOps*>(session_.get()) != nullptr)  // ops may multiply more exactly than the mode has it
+      for (int mode = 0; mode <= int(options_.acts); ++mode) roofs.insert(roof_of(kernels::Acts(mode)));
     std::vector<std::string> names(roofs.begin(), roofs.end());
     names.insert(names.begin(), "read");
     ASSAY_TRY(meter, RoofMeter::make(options_.threads, names));

@@ -5,7 +5,7 @@
 namespace assay::kernels::cpu::avx512_bf16 {
 
 void attention_bf16_bf16(const Attention& a, int first, int last) {
-  attention_in_ways<KvBf16, ManyPairs, Few<KvBf16, true>>(a, first, last);
+  attention_in_ways<KvBf16, ManyPairs, FewPairs>(a, first, last);
 }
 
 }  // namespace assay::kernels::cpu::avx512_bf16

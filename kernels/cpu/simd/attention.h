@@ -4,7 +4,7 @@
 //                    sums across lanes are left; V is widened once.
 //   Few   (decode)   K and V are read once and straight from the cache, registers along the head's lanes; V's rows are
 //                    asked for while K's are worked on.
-// Not here: Many with products of bfloat16 (attention_bf16.h).
+// Not here: both with products of bfloat16 (attention_bf16.h).
 #pragma once
 
 #include <type_traits>
@@ -16,9 +16,10 @@
 namespace assay::kernels::cpu {
 namespace {
 
-constexpr int kKeys = 48;       ///< of a block: a multiple of 16, three registers of AVX-512
+constexpr int kKeys = 96;       ///< of a block, the most; a multiple of 32
 constexpr int kManyRows = 12;   ///< from here on turning K round pays
 constexpr int kPairs = kWidth;  ///< accumulators of the register tiles
+constexpr int kTileRows = kPairs / 2;
 constexpr float kEverything = __builtin_inff();
 
 // A row of K or V, one head's part of it.
@@ -55,7 +56,7 @@ struct Work {
   alignas(64) float scores[kAttentionRows * kKeys];        ///< then weights
   alignas(64) float sum[kAttentionRows * kWidth];          ///< of weights so far, and
   alignas(64) float total[kAttentionRows * kWidth];        ///< of a block, in lanes
-  alignas(64) float largest[kAttentionRows], down[kAttentionRows];
+  alignas(64) float largest[kAttentionRows], top[kAttentionRows], down[kAttentionRows];
   alignas(64) float rounded[kAttentionRows * kAttentionMaxDim];  ///< q as bfloat16 has it, where it is so multiplied
   const float* q[kAttentionRows];
   int token[kAttentionRows];
@@ -185,10 +186,21 @@ void in_tiles(int rows, Use use) {
     if (row < rows) use.template operator()<1>(row);
 }
 
+/// use<C>(first) for registers of keys that are seen, three at a time.
+template <class Use>
+void each_registers(Keys keys, Use use) {
+  const int end = (keys.to + kWidth - 1) / kWidth;
+  for (int at = keys.from / kWidth; at < end; at += 3) {
+    if (end - at >= 3) use.template operator()<3>(at * kWidth);
+    if (end - at == 2) use.template operator()<2>(at * kWidth);
+    if (end - at == 1) use.template operator()<1>(at * kWidth);
+  }
+}
+
 /// A row of K after another, so that rows whose places in the cache collide are done with before others come.
 template <class Kv>
-[[gnu::noinline]] void turn_round(Work& w, int d) {
-  for (int key = 0; key < kKeys; key += kWidth)
+[[gnu::noinline]] void turn_round(Work& w, int d, int keys) {
+  for (int key = 0; key < keys; key += kWidth)
     for (int i = 0; i + kWidth <= d; i += kWidth) {
       Lanes square[kWidth];
 #pragma GCC unroll 16
@@ -198,7 +210,7 @@ template <class Kv>
       for (int c = 0; c < kWidth; ++c) store(w.columns + (i + c) * kKeys + key, square[c]);
     }
   for (int i = d / kWidth * kWidth; i < d; ++i)
-    for (int key = 0; key < kKeys; ++key) w.columns[i * kKeys + key] = Kv::one(w.k_rows[key], i);
+    for (int key = 0; key < keys; ++key) w.columns[i * kKeys + key] = Kv::one(w.k_rows[key], i);
 }
 
 /// V to fp32, rows of `padded` lanes with zeros behind the head's; from then on v_rows point there.
@@ -214,11 +226,9 @@ template <class Kv>
   }
 }
 
-/// A row's scores to weights: what it does not see gets none. Leaves what the sums so far are to be scaled by as the
-/// exponent that it is the exponential of: scale_down() works them out for all rows at once.
-template <class Way>
-void weigh(const Attention& a, Work& w, int row, int begin) {
-  constexpr int kRegisters = kKeys / kWidth;
+/// A row's scores, scaled, with -infinity for what it does not see, and the largest so far. Leaves what the sums so far
+/// are to be scaled by as the exponent that it is the exponential of: scale_down() works them out for all rows at once.
+inline void find_largest(const Attention& a, Work& w, int row, int begin, int registers) {
   float* scores = w.scores + row * kKeys;
   const int t = w.token[row];
   const int from = w.from[row], to = w.to[row];
@@ -227,29 +237,35 @@ void weigh(const Attention& a, Work& w, int row, int begin) {
     for (int key = from; key < to; ++key)
       if (mask[begin + key - a.mask_first] == 0) scores[key] = -kEverything;
   }
-  Lanes s[kRegisters];
-#pragma GCC unroll 8
-  for (int i = 0; i < kRegisters; ++i) s[i] = multiply(load(scores + i * kWidth), all(a.scale));
-  if (from > 0 || to < kKeys) {
-#pragma GCC unroll 8
-    for (int i = 0; i < kRegisters; ++i) s[i] = keep_between(s[i], from - i * kWidth, to - i * kWidth, -kEverything);
+  const bool whole = from == 0 && to == registers * kWidth;
+  Lanes most = all(-kEverything);
+  for (int i = 0; i < registers; ++i) {
+    Lanes s = multiply(load(scores + i * kWidth), all(a.scale));
+    if (!whole) s = keep_between(s, from - i * kWidth, to - i * kWidth, -kEverything);
+    store(scores + i * kWidth, s);
+    most = larger(most, s);
   }
-  Lanes most = s[0];
-#pragma GCC unroll 8
-  for (int i = 1; i < kRegisters; ++i) most = larger(most, s[i]);
   const float before = w.largest[row];
   const float now = _mm_cvtss_f32(_mm_max_ss(_mm_set_ss(largest(most)), _mm_set_ss(before)));
   w.largest[row] = now;
+  w.top[row] = now == -kEverything ? 0 : now;  // nothing seen yet: weights of exp(-infinity)
   w.down[row] = now == -kEverything ? 0 : before - now;
-  const Lanes top = all(now == -kEverything ? 0 : now);  // nothing seen yet: weights of exp(-infinity)
-  Lanes total = zero();
-#pragma GCC unroll 8
-  for (int i = 0; i < kRegisters; ++i) {
-    const Lanes weights = exponential(subtract(s[i], top));
-    Way::keep_weights(scores, i, weights);
-    total = add(total, weights);
+}
+
+/// Scores to weights.
+template <class Way>
+void weigh(Work& w, int rows, int registers) {
+  for (int r = 0; r < rows; ++r) {
+    float* scores = w.scores + r * kKeys;
+    const Lanes top = all(w.top[r]);
+    Lanes total = zero();
+    for (int i = 0; i < registers; ++i) {
+      const Lanes weights = exponential(subtract(load(scores + i * kWidth), top));
+      Way::keep_weights(scores, i, weights);
+      total = add(total, weights);
+    }
+    store(w.total + r * kWidth, total);
   }
-  store(w.total + row * kWidth, total);
 }
 
 inline void scale_down(Work& w, int rows) {
@@ -279,27 +295,16 @@ struct Rounding {
 
 template <class Kv, bool kRounds>
 struct Many : Rounding<kRounds> {
-  static void scores(Work& w, int rows, int d, int /*keys*/) {
-    turn_round<Kv>(w, d);
-#if defined(__AVX512F__)
-    in_tiles<8>(rows, [&]<int R>(int row) {
-      const Keys keys = seen(w, row, R);
-      const int first = keys.from / kWidth, registers = (keys.to + kWidth - 1) / kWidth - first;
-      if (registers == 3) many_scores<R, 3>(w, row, 0, d);
-      if (registers == 2) many_scores<R, 2>(w, row, first * kWidth, d);
-      if (registers == 1) many_scores<R, 1>(w, row, first * kWidth, d);
+  static constexpr int kBlock = kKeys;
+  static void scores(Work& w, int rows, int d, int keys) {
+    turn_round<Kv>(w, d, keys);
+    in_tiles<kTileRows>(rows, [&]<int R>(int row) {
+      each_registers(seen(w, row, R), [&]<int C>(int first) { many_scores<R, C>(w, row, first, d); });
     });
-#else
-    in_tiles<4>(rows, [&]<int R>(int row) {
-      const Keys keys = seen(w, row, R);
-      for (int key = 0; key < kKeys; key += 3 * kWidth)
-        if (keys.from < key + 3 * kWidth && key < keys.to) many_scores<R, 3>(w, row, key, d);
-    });
-#endif
   }
   static void values(Work& w, int rows, int d, int padded, int keys) {
     widen_values<Kv>(w, d, padded, keys);
-    in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) {
+    in_tiles<kTileRows>(rows, [&]<int R>(int row) {
       int i = 0;
       add_values_of_rows<KvFp32, R, (kPairs / R < 8 ? kPairs / R : 8), false>(w, row, i, padded, seen(w, row, R));
     });
@@ -308,11 +313,12 @@ struct Many : Rounding<kRounds> {
 
 template <class Kv, bool kRounds>
 struct Few : Rounding<kRounds> {
+  static constexpr int kBlock = 48;  ///< K and V of so many, heads of 256, fill the first-level cache
   static void scores(Work& w, int rows, int d, int keys) {
-    in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) { few_scores<Kv, R>(w, row, d, keys); });
+    in_tiles<kTileRows>(rows, [&]<int R>(int row) { few_scores<Kv, R>(w, row, d, keys); });
   }
   static void values(Work& w, int rows, int /*d*/, int padded, int keys) {
-    in_tiles<kPairs == 16 ? 8 : 4>(rows, [&]<int R>(int row) {
+    in_tiles<kTileRows>(rows, [&]<int R>(int row) {
       int i = 0;
       add_values_of_rows<Kv, R, (kPairs / R < 8 ? kPairs / R : 8), true>(w, row, i, padded, {0, keys});
     });
@@ -335,16 +341,17 @@ template <class Kv, class Way>
 
   Way::take_queries(w, rows, d);
   int slot = u.begin < u.end ? u.begin % a.capacity : 0;
-  for (int begin = u.begin; begin < u.end; begin += kKeys) {
-    const int keys = u.end - begin < kKeys ? u.end - begin : kKeys;
-    for (int key = 0; key < kKeys; ++key) {  // behind the end the last key again, which nobody sees
+  constexpr int kBlock = Way::kBlock;
+  for (int begin = u.begin; begin < u.end; begin += kBlock) {
+    const int keys = u.end - begin < kBlock ? u.end - begin : kBlock;
+    for (int key = 0; key < kBlock; ++key) {  // behind the end the last key again, which nobody sees
       w.k_rows[key] = a.k + size_t(slot) * bytes + lane;
       w.v_rows[key] = a.v + size_t(slot) * bytes + lane;
-      if (key + 1 < keys || keys == kKeys) slot = slot + 1 == a.capacity ? 0 : slot + 1;
+      if (key + 1 < keys || keys == kBlock) slot = slot + 1 == a.capacity ? 0 : slot + 1;
     }
-    for (int key = 0, next = slot; key < kKeys; ++key) {
+    for (int key = 0, next = slot; key < kBlock; ++key) {
       // Behind the last block nothing follows: what is there already costs no fetch.
-      w.k_next[key] = begin + kKeys < u.end ? a.k + size_t(next) * bytes + lane : w.k_rows[key];
+      w.k_next[key] = begin + kBlock < u.end ? a.k + size_t(next) * bytes + lane : w.k_rows[key];
       next = next + 1 == a.capacity ? 0 : next + 1;
     }
     for (int r = 0; r < rows; ++r) {
@@ -354,7 +361,9 @@ template <class Kv, class Way>
       if (w.from[r] >= w.to[r]) w.from[r] = kKeys, w.to[r] = 0;
     }
     Way::scores(w, rows, d, keys);
-    for (int r = 0; r < rows; ++r) weigh<Way>(a, w, r, begin);
+    const int registers = (keys + kWidth - 1) / kWidth;
+    for (int r = 0; r < rows; ++r) find_largest(a, w, r, begin, registers);
+    weigh<Way>(w, rows, registers);
     scale_down(w, rows);
     Way::values(w, rows, d, padded, keys);
   }

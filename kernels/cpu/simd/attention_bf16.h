@@ -1,6 +1,6 @@
-// Attention of many query rows with products of bfloat16, for AVX512-BF16. A register of K holds two neighbouring lanes
-// of kWidth keys, one of V two neighbouring keys' kWidth lanes, and q's lanes and the rows of weights lie in pairs as
-// they are. Not here: few rows, whose products are fp32 (attention.h).
+// Attention with products of bfloat16, for AVX512-BF16, in the two ways of attention.h. q's lanes and the rows of
+// weights lie in pairs as they are. Many rows: a register of K holds two neighbouring lanes of kWidth keys, one of V
+// two neighbouring keys' kWidth lanes. Few: K's pairs are as the cache has them, V's are made of two keys on the way.
 #pragma once
 
 #include "attention.h"
@@ -96,10 +96,11 @@ void add_pairs_of_rows(Work& w, int row, int& i, int padded, Keys keys) {
   if constexpr (C > 1) add_pairs_of_rows<R, C / 2>(w, row, i, padded, keys);
 }
 
-struct ManyPairs {
+struct Pairs {
   static void take_queries(Work& w, int rows, int d) {
+    const int stride = (d + 2 * kWidth - 1) / (2 * kWidth) * kWidth;  // whole lines; no more, or rows lie on more pages
     for (int r = 0; r < rows; ++r) {
-      float* to = w.rounded + r * kAttentionMaxDim;
+      float* to = w.rounded + r * stride;
       for (int i = 0; i < d; i += kWidth) {  // zeros behind an odd last lane
         const Lanes q = load_some(w.q[r] + i, d - i < kWidth ? d - i : 0);
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i / 2), narrowed(q));
@@ -107,24 +108,24 @@ struct ManyPairs {
       w.q[r] = to;
     }
   }
-  static void scores(Work& w, int rows, int d, int /*keys*/) {
-    turn_round<KvPairs>(w, d / 2);
-    if (d % 2 != 0)
-      for (int key = 0; key < kKeys; ++key) {
-        const uint32_t last = *KvBf16::bits(w.k_rows[key], d - 1);
-        memcpy(w.columns + d / 2 * kKeys + key, &last, 4);
-      }
-    in_tiles<8>(rows, [&]<int R>(int row) {
-      const Keys keys = seen(w, row, R);
-      const int first = keys.from / kWidth, registers = (keys.to + kWidth - 1) / kWidth - first;
-      if (registers == 3) pair_scores<R, 3>(w, row, 0, (d + 1) / 2);
-      if (registers == 2) pair_scores<R, 2>(w, row, first * kWidth, (d + 1) / 2);
-      if (registers == 1) pair_scores<R, 1>(w, row, first * kWidth, (d + 1) / 2);
-    });
-  }
   /// In the place of the scores that they are made of.
   static void keep_weights(float* of_row, int i, Lanes weights) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(of_row + i * kWidth / 2), narrowed(weights));
+  }
+};
+
+struct ManyPairs : Pairs {
+  static constexpr int kBlock = kKeys;
+  static void scores(Work& w, int rows, int d, int keys) {
+    turn_round<KvPairs>(w, d / 2, keys);
+    if (d % 2 != 0)
+      for (int key = 0; key < keys; ++key) {
+        const uint32_t last = *KvBf16::bits(w.k_rows[key], d - 1);
+        memcpy(w.columns + d / 2 * kKeys + key, &last, 4);
+      }
+    in_tiles<kTileRows>(rows, [&]<int R>(int row) {
+      each_registers(seen(w, row, R), [&]<int C>(int first) { pair_scores<R, C>(w, row, first, (d + 1) / 2); });
+    });
   }
   static void values(Work& w, int rows, int d, int padded, int keys) {
     const int pairs = (keys + 1) / 2;  // the last may hold a key that nobody sees, with weight 0
@@ -138,9 +139,98 @@ struct ManyPairs {
         _mm512_storeu_si512(to + i, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
       });
     }
-    in_tiles<8>(rows, [&]<int R>(int row) {
+    in_tiles<kTileRows>(rows, [&]<int R>(int row) {
       int i = 0;
       add_pairs_of_rows<R, (kPairs / R < 8 ? kPairs / R : 8)>(w, row, i, padded, seen(w, row, R));
+    });
+  }
+};
+
+/// few_scores() of attention.h, with K's pairs.
+template <int R>
+[[gnu::noinline]] void few_pair_scores(Work& w, int row, int d, int keys) {
+  constexpr int kColumns = kPairs / R;
+  for (int key = 0; key < keys; key += kColumns) {
+    Lanes pairs[kPairs];
+#pragma GCC unroll 16
+    for (Lanes& pair : pairs) pair = zero();
+    for (int i = 0; i < d; i += 2 * kWidth) {
+      const Keep kept = d - i < 2 * kWidth ? 0x00ff : 0xffff;
+      __m512i k[kColumns];
+#pragma GCC unroll 16
+      for (int c = 0; c < kColumns; ++c) k[c] = _mm512_maskz_loadu_epi32(kept, KvBf16::bits(w.k_rows[key + c], i));
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const __m512i q = _mm512_maskz_loadu_epi32(kept, w.q[row + r] + i / 2);
+#pragma GCC unroll 16
+        for (int c = 0; c < kColumns; ++c) pairs[r * kColumns + c] = dot(pairs[r * kColumns + c], k[c], q);
+      }
+    }
+    alignas(64) float dots[kPairs];
+    store(dots, sums(pairs));
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) memcpy(w.scores + (row + r) * kKeys + key, dots + r * kColumns, kColumns * 4);
+#pragma GCC unroll 16
+    for (int c = 0; c < kColumns && row == 0; ++c)
+      for (int at = 0; at < 2 * d; at += 64)
+        _mm_prefetch(reinterpret_cast<const char*>(w.v_rows[key + c] + at), _MM_HINT_T0);
+  }
+}
+
+/// add_values() of attention.h for C registers of lanes, C even or 1, from two keys at a time.
+template <int R, int C>
+[[gnu::noinline]] void few_add_pairs(Work& w, int row, int i, int padded, int keys) {
+  const __m512i of_two = _mm512_set1_epi32(0x00200000);  // a word of the first key, the same of the second
+  const __m512i at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i low = _mm512_add_epi32(_mm512_mullo_epi32(at, _mm512_set1_epi32(0x00010001)), of_two);
+  const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(0x00100010));
+  Lanes y[R][C];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c)
+      y[r][c] = multiply(all(w.down[row + r]), load(w.y + (row + r) * padded + i + c * kWidth));
+  for (int key = 0; key < keys; key += 2) {
+    __m512i v[C];
+#pragma GCC unroll 16
+    for (int c = 0; c < C; c += 2) {
+      const Keep kept = C == 1 ? 0x00ff : 0xffff;
+      const __m512i even = _mm512_maskz_loadu_epi32(kept, KvBf16::bits(w.v_rows[key], i + c * kWidth)),
+                    odd = _mm512_maskz_loadu_epi32(kept, KvBf16::bits(w.v_rows[key + 1], i + c * kWidth));
+      v[c] = _mm512_permutex2var_epi16(even, low, odd);
+      if constexpr (C > 1) v[c + 1] = _mm512_permutex2var_epi16(even, high, odd);
+    }
+    for (int next = key; next < key + 2; ++next)
+      for (int line = 0; line < 2 * C * kWidth; line += 64)
+        _mm_prefetch(reinterpret_cast<const char*>(w.k_next[next] + 2 * i + line), _MM_HINT_T0);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const __m512i weight = all_pairs(w.scores + (row + r) * kKeys + key / 2);
+#pragma GCC unroll 16
+      for (int c = 0; c < C; ++c) y[r][c] = dot(y[r][c], v[c], weight);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c) store(w.y + (row + r) * padded + i + c * kWidth, y[r][c]);
+}
+
+template <int R, int C>
+void few_add_pairs_of_rows(Work& w, int row, int& i, int padded, int keys) {
+  for (; i + C * kWidth <= padded; i += C * kWidth) few_add_pairs<R, C>(w, row, i, padded, keys);
+  if constexpr (C > 1) few_add_pairs_of_rows<R, C / 2>(w, row, i, padded, keys);
+}
+
+struct FewPairs : Pairs {
+  static constexpr int kBlock = 48;  ///< as Few has
+  static void scores(Work& w, int rows, int d, int keys) {
+    in_tiles<kTileRows>(rows, [&]<int R>(int row) { few_pair_scores<R>(w, row, d, keys); });
+  }
+  static void values(Work& w, int rows, int /*d*/, int padded, int keys) {
+    in_tiles<kTileRows>(rows, [&]<int R>(int row) {
+      int i = 0;
+      few_add_pairs_of_rows<R, (kPairs / R < 8 ? kPairs / R : 8)>(w, row, i, padded, keys);
     });
   }
 };
