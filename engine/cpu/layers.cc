@@ -344,8 +344,8 @@ void Layers::gated_rows(const Team& team, const LayerWeights& w, int width, int 
   const kernels::Activation activation = kernel_activation(plan_.activation);
   float* const gate = buffers_.slices + std::ptrdiff_t(team.thread) * 2 * kSlice * rows;
   float* const up = gate + std::ptrdiff_t(kSlice) * rows;
-  team.take_turns((width + kSlice - 1) / kSlice, [&](int turn) {
-    const int first = turn * kSlice, last = std::min(first + kSlice, width), cols = last - first;
+  team.take_pieces(width, kSlice, kernels::kActsBlock, [&](int first, int last) {
+    const int cols = last - first;
     multiply_rows({&w.gate_proj, gate, kSlice, first}, normed, first, last);
     multiply_rows({&w.up_proj, up, kSlice, first}, normed, first, last);
     const bool narrows = acts != kernels::Acts::fp32;

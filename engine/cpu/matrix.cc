@@ -17,8 +17,8 @@ namespace spec = kernels::spec;
 /// Rows of one thread are whole grains: a few cache lines of y, and whatever number of rows a kernel works on at once.
 constexpr int kGrain = 16;
 /// Rows of a matrix-matrix product that a thread takes at a time: what kernels make of one look at the tokens
-/// (kernels/cpu/simd/gemm_tile.h), or less where threads would get few of those.
-constexpr int kMostRows = 128, kLeastRows = 32, kTurns = 8;
+/// (kernels/cpu/simd/gemm_tile.h), at the end a panel.
+constexpr int kMostRows = 128, kLeastRows = 32;
 
 /// The asked mode, or the next exacter one that the format has kernels for.
 void choose_kernels(Matrix& matrix, Acts asked) {
@@ -121,47 +121,32 @@ bool narrows(std::span<const Product> products) {
   return std::ranges::any_of(products, [](const Product& one) { return one.matrix->acts != Acts::fp32; });
 }
 
+/// Rows [first, last) of all products, counted one product behind the other.
 /// @param x_of  (mode) -> x as it has it
 template <class Narrowed>
-void multiply_in_turns(const Team& team, std::span<const Product> products, const Narrowed& x_of) {
-  int total = 0;
-  for (const Product& product : products) total += product.rows();
-  int each = kMostRows;
-  while (each > kLeastRows && total < each * team.threads * kTurns) each /= 2;
-  const auto turns_of = [each](const Product& product) { return (product.rows() + each - 1) / each; };
-  int turns = 0;
-  for (const Product& product : products) turns += turns_of(product);
-  team.take_turns(turns, [&](int turn) {
-    const Product* product = products.data();
-    for (; turn >= turns_of(*product); ++product) turn -= turns_of(*product);
-    const int first = product->first + turn * each;
-    multiply_rows(*product, x_of(product->matrix->acts), first,
-                  std::min(first + each, product->first + product->rows()));
-  });
-}
-
-/// One token: each thread reads its part of the weights from front to back.
-template <class Narrowed>
-void multiply_split(const Team& team, std::span<const Product> products, const Narrowed& x_of) {
-  int total = 0;
-  for (const Product& product : products) total += product.rows();
-  const Team::Part part = team.split(total, kGrain);
+void multiply_piece(std::span<const Product> products, const Narrowed& x_of, int first, int last) {
   int before = 0;
   for (const Product& product : products) {
-    const int first = std::max(part.first, before), last = std::min(part.last, before + product.rows());
-    if (first < last)
-      multiply_rows(product, x_of(product.matrix->acts), product.first + first - before, product.first + last - before);
+    const int from = std::max(first, before), to = std::min(last, before + product.rows());
+    if (from < to)
+      multiply_rows(product, x_of(product.matrix->acts), product.first + from - before, product.first + to - before);
     before += product.rows();
   }
 }
 
+/// Of one token each thread reads its part of the weights from front to back.
 template <class Narrowed>
 void multiply_all(const Team& team, std::string_view op, int tokens, std::span<const Product> products,
                   const Narrowed& x_of) {
-  if (tokens > 1)
-    multiply_in_turns(team, products, x_of);
-  else
-    multiply_split(team, products, x_of);
+  int total = 0;
+  for (const Product& product : products) total += product.rows();
+  const auto piece = [&](int first, int last) { multiply_piece(products, x_of, first, last); };
+  if (tokens > 1) {
+    team.take_pieces(total, kMostRows, kLeastRows, piece);
+  } else {
+    const Team::Part part = team.split(total, kGrain);
+    piece(part.first, part.last);
+  }
   team.sync();
   if (team.clock != nullptr) team.lap(op, needs_of(products, tokens));
 }

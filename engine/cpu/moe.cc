@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace assay::cpu {
 namespace {
@@ -103,25 +104,16 @@ void make_middles(const Run& run, const Matrix& gate_up, kernels::Acts narrowed,
   run.team.sync();
 }
 
-/// Columns of the outputs that are made together: pieces become smaller, so that threads end together.
-int columns_from(const Run& run, int from, int hidden) {
-  constexpr int kLeast = 64;
-  const int even = run.few() ? (hidden + run.team.threads - 1) / run.team.threads
-                             : std::min((hidden - from) / (2 * run.team.threads), MoeBuffers::kColumns);
-  return std::min(std::max(rounded_up(even, kLeast), kLeast), hidden - from);
-}
-
 /// y = the weighted sums of down's products. A thread makes some columns of all experts' outputs, one expert after
 /// another, and adds each to its tokens while it is at hand: a token's sum grows in the same order whoever makes it.
 /// @param middle  of slots
 void make_outputs(const Run& run, const Matrix& down, const kernels::Activations& middle, int hidden, float* y) {
+  constexpr int kLeast = 64;
   float* const out = run.slices();
-  int pieces = 0;
-  for (int from = 0; from < hidden; from += columns_from(run, from, hidden)) ++pieces;
-  int from = 0, at = 0;
-  run.team.take_turns(pieces, [&](int turn) {
-    for (; at < turn; ++at) from += columns_from(run, from, hidden);  // turns come in order
-    const int cols = columns_from(run, from, hidden);
+  const int of_thread = rounded_up((hidden + run.team.threads - 1) / run.team.threads, kLeast);
+  const auto [most, least] = run.few() ? std::pair(of_thread, of_thread) : std::pair(MoeBuffers::kColumns, kLeast);
+  run.team.take_pieces(hidden, most, least, [&](int from, int to) {
+    const int cols = to - from;
     for (int t = 0; t < run.tokens; ++t) std::fill_n(y + std::ptrdiff_t(t) * hidden + from, cols, 0.0F);
     for (int i = 0; i < run.hits; ++i) {
       const int e = run.hit[i], begin = run.starts[e], count = run.starts[e + 1] - begin;

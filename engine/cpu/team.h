@@ -101,6 +101,28 @@ class Team {
     for (int i; (i = taken.fetch_add(1, std::memory_order_relaxed)) < n;) work(i);
   }
 
+  /// work(first, last) for pieces of [0, n) in order, on whichever thread is free next: of `most` at first, smaller
+  /// towards the end, so that threads end together.
+  /// @param least  of a piece but the last; pieces begin at its multiples, and `most` is one
+  template <class Work>
+  void take_pieces(int n, int most, int least, const Work& work) const {
+    const auto end_of = [=, this](int first) {
+      const int even = (n - first) / (2 * threads) / least * least;
+      return first + std::min(threads == 1 ? most : std::clamp(even, least, most), n - first);
+    };
+    int first = 0, at = 0;
+    const auto go_to = [&](int piece) {
+      for (; at < piece && first < n; ++at) first = end_of(first);
+      return first < n;
+    };
+    if (threads == 1) {
+      for (; first < n; first = end_of(first)) work(first, end_of(first));
+      return;
+    }
+    std::atomic<int>& taken = this->taken();
+    while (go_to(taken.fetch_add(1, std::memory_order_relaxed))) work(first, end_of(first));
+  }
+
   /// One thread does it, all wait.
   template <class Work>
   void one(Work&& work) const {
