@@ -77,6 +77,7 @@ template <class V, int T>
 ///              ahead.step() some kSteps times; Fetch: an Ahead of a chunk's lines
 template <class V, class Kind>
 void gemm_blocks(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
+  static_assert(kTokenBlock % Kind::kTokens == 0, "whole tiles fit the buffers");
   alignas(64) std::byte panel[Kind::kPanelBytes];
   alignas(64) float buffers[kGroup][kTokenBlock * kPanelRows<V>];
   const std::size_t bytes = Kind::row_bytes(w.cols);
