@@ -3,12 +3,20 @@
 import argparse
 from pathlib import Path
 
-from . import assistant, front_end, lossy, make, quantised, synthetic_full, taps, tiny
+from . import assistant, front_end, lossy, make, quantised, synthetic_full, synthetic_noise, taps, tiny
 from .assistant_specs import DRAFTERS
 from .load import deterministic
 from .specs import SPECS
 
 DATA = Path(__file__).resolve().parent.parent / "data"
+
+
+def noise(name, out):
+    """noise.h5 beside a golden below `out`."""
+    if name in synthetic_full.GOLDENS:
+        synthetic_noise.make(name, out)
+    else:
+        lossy.make(name, out, DATA)
 
 
 def main():
@@ -57,15 +65,14 @@ def main():
                 assistant.make_drafter(name, args.out, DATA, check=not args.no_expose)
             else:
                 make.make_golden(name, args.out, check=not args.no_expose)
-            if name not in synthetic_full.GOLDENS:
-                lossy.make(name, args.out, DATA)
+            noise(name, args.out)
         if not args.only:
             front_end.make(args.out)
         make.manifest(args.out)
         make.sizes(args.out)
     elif args.verb == "noise":
         for name in args.only.split(",") if args.only else [*SPECS, *DRAFTERS, *quantised.GOLDENS, tiny.NAME]:
-            lossy.make(name, args.out, DATA)
+            noise(name, args.out)
         make.manifest(args.out)
     elif args.verb == "front-end":
         front_end.make(args.out)
