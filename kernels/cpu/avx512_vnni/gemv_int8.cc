@@ -163,7 +163,7 @@ void some_rows(const Weights& w, const Activations& x, float* y, int row) {
     for (int r = 0; r < kRows; ++r) {
       const std::byte* p = rows[r] + b * Format::kBytes;
       for (int line = 0; line < 8 * Format::kBytes; line += 64)
-        _mm_prefetch(reinterpret_cast<const char*>(p + ahead + line), kRows > 1 ? _MM_HINT_T0 : _MM_HINT_T1);
+        _mm_prefetch(reinterpret_cast<const char*>(p + ahead + line), _MM_HINT_T1);
       sums[r] = add_group<Format>(sums[r], p, group, 8);
     }
   }
