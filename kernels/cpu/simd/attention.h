@@ -20,16 +20,17 @@ constexpr int kKeys = 96;       ///< of a block, the most; a multiple of 32
 constexpr int kManyRows = 12;   ///< from here on turning K round pays
 constexpr int kPairs = kWidth;  ///< accumulators of the register tiles
 constexpr int kTileRows = kPairs / 2;
+constexpr int kLine = 64;  ///< bytes of the caches
 constexpr float kEverything = __builtin_inff();
 
 // A row of K or V, one head's part of it.
 struct KvFp32 {
-  static size_t bytes(int values) { return size_t(values) * 4; }
+  static constexpr size_t bytes(int values) { return size_t(values) * 4; }
   static Lanes lanes(const std::byte* row, int i) { return load(reinterpret_cast<const float*>(row) + i); }
   static float one(const std::byte* row, int i) { return reinterpret_cast<const float*>(row)[i]; }
 };
 struct KvBf16 {
-  static size_t bytes(int values) { return size_t(values) * 2; }
+  static constexpr size_t bytes(int values) { return size_t(values) * 2; }
   static const uint16_t* bits(const std::byte* row, int i) { return reinterpret_cast<const uint16_t*>(row) + i; }
   static Lanes lanes(const std::byte* row, int i) { return widen_bf16(bits(row, i)); }
   static float one(const std::byte* row, int i) {
@@ -40,7 +41,7 @@ struct KvBf16 {
   }
 };
 struct KvQ8_0 {
-  static size_t bytes(int values) { return size_t(values) / 32 * sizeof(BlockQ8_0); }
+  static constexpr size_t bytes(int values) { return size_t(values) / 32 * sizeof(BlockQ8_0); }
   static const BlockQ8_0& block(const std::byte* row, int i) { return reinterpret_cast<const BlockQ8_0*>(row)[i / 32]; }
   static Lanes lanes(const std::byte* row, int i) {
     const BlockQ8_0& b = block(row, i);
@@ -64,6 +65,38 @@ struct Work {
       to[kAttentionRows];  ///< keys of the block that a row sees: from <= key < to, none if to is 0
   const std::byte *k_rows[kKeys], *v_rows[kKeys];
   const std::byte* k_next[kKeys];  ///< of the block that follows
+  /// V of a key, while K's are worked on.
+  void fetch_values(int key, int row_bytes) const {
+    for (int at = 0; at < row_bytes; at += kLine)
+      _mm_prefetch(reinterpret_cast<const char*>(v_rows[key] + at), _MM_HINT_T1);
+  }
+};
+
+/// Asks for K of the next block, a little at a time: row after row, as memory likes it best, and into the second level,
+/// since a block's K and V fill the first.
+template <class Kv>
+class NextKeys {
+ public:
+  /// @param done  lanes of each of `keys` rows' `lanes` that have been asked for so far
+  NextKeys(const Work& w, int keys, int done, int lanes)
+      : row_bytes_(int(Kv::bytes(lanes))),
+        row_(w.k_next + keys * int(Kv::bytes(done)) / row_bytes_),
+        at_(keys * int(Kv::bytes(done)) % row_bytes_) {}
+  template <int kBytes>
+  void fetch() {
+    constexpr int kTimes = (kBytes + kLine - 1) / kLine;  // 0 of half a block of Q8_0
+#pragma GCC unroll 16
+    for (int time = 0; time < kTimes; ++time) {
+      _mm_prefetch(reinterpret_cast<const char*>(*row_ + at_), _MM_HINT_T1);
+      at_ += kBytes / (kTimes > 0 ? kTimes : 1);
+      if (at_ >= row_bytes_) at_ = 0, ++row_;
+    }
+  }
+
+ private:
+  int row_bytes_;
+  const std::byte* const* row_;
+  int at_;
 };
 
 /// Scores of R query rows, kPairs / R keys at a time: each pair a register, summed across at the end. What stands
@@ -90,11 +123,8 @@ template <class Kv, int R>
     store(dots, sums(pairs));
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) memcpy(w.scores + (row + r) * kKeys + key, dots + r * kColumns, kColumns * 4);
-    const int bytes = int(Kv::bytes(d));
 #pragma GCC unroll 16
-    for (int c = 0; c < kColumns && row == 0; ++c)
-      for (int at = 0; at < bytes; at += 64)
-        _mm_prefetch(reinterpret_cast<const char*>(w.v_rows[key + c] + at), _MM_HINT_T0);
+    for (int c = 0; c < kColumns && row == 0; ++c) w.fetch_values(key + c, int(Kv::bytes(d)));
   }
 }
 
@@ -138,7 +168,7 @@ inline Keys seen(const Work& w, int row, int rows) {
 }
 
 /// Sums of R rows, lanes [i, i + C kWidth): scaled down, plus this block's weights times V.
-/// @tparam kFetches  K of the next block is asked for, too: of as many lanes
+/// @tparam kFetches  K of the next block is asked for, too: as much as is read of V
 template <class Kv, int R, int C, bool kFetches>
 [[gnu::noinline]] void add_values(Work& w, int row, int i, int padded, Keys keys) {
   Lanes y[R][C];
@@ -147,13 +177,12 @@ template <class Kv, int R, int C, bool kFetches>
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c)
       y[r][c] = multiply(all(w.down[row + r]), load(w.y + (row + r) * padded + i + c * kWidth));
+  [[maybe_unused]] NextKeys<Kv> next(w, keys.to, i, padded);
   for (int key = keys.from; key < keys.to; ++key) {
     Lanes v[C];
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c) v[c] = Kv::lanes(w.v_rows[key], i + c * kWidth);
-    if constexpr (kFetches)
-      for (size_t at = 0; at < Kv::bytes(C * kWidth); at += 64)
-        _mm_prefetch(reinterpret_cast<const char*>(w.k_next[key] + Kv::bytes(i) + at), _MM_HINT_T0);
+    if constexpr (kFetches) next.template fetch<int(Kv::bytes(C * kWidth))>();
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const Lanes weight = all(w.scores[(row + r) * kKeys + key]);

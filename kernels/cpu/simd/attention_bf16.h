@@ -171,9 +171,7 @@ template <int R>
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) memcpy(w.scores + (row + r) * kKeys + key, dots + r * kColumns, kColumns * 4);
 #pragma GCC unroll 16
-    for (int c = 0; c < kColumns && row == 0; ++c)
-      for (int at = 0; at < 2 * d; at += 64)
-        _mm_prefetch(reinterpret_cast<const char*>(w.v_rows[key + c] + at), _MM_HINT_T0);
+    for (int c = 0; c < kColumns && row == 0; ++c) w.fetch_values(key + c, 2 * d);
   }
 }
 
@@ -190,6 +188,7 @@ template <int R, int C>
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c)
       y[r][c] = multiply(all(w.down[row + r]), load(w.y + (row + r) * padded + i + c * kWidth));
+  NextKeys<KvBf16> next(w, keys, i, padded);
   for (int key = 0; key < keys; key += 2) {
     __m512i v[C];
 #pragma GCC unroll 16
@@ -200,9 +199,7 @@ template <int R, int C>
       v[c] = _mm512_permutex2var_epi16(even, low, odd);
       if constexpr (C > 1) v[c + 1] = _mm512_permutex2var_epi16(even, high, odd);
     }
-    for (int next = key; next < key + 2; ++next)
-      for (int line = 0; line < 2 * C * kWidth; line += 64)
-        _mm_prefetch(reinterpret_cast<const char*>(w.k_next[next] + 2 * i + line), _MM_HINT_T0);
+    next.fetch<2 * int(KvBf16::bytes(C * kWidth))>();
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const __m512i weight = all_pairs(w.scores + (row + r) * kKeys + key / 2);
