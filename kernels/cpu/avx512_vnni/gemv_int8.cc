@@ -157,9 +157,8 @@ template <class Format>
   return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
 
-/// Into the second level: lines for the first are dropped where few are on their way at a time (Zen 4).
 [[gnu::always_inline]] inline void fetch(const std::byte* p, int bytes) {
-  for (int line = 0; line < bytes; line += 64) _mm_prefetch(reinterpret_cast<const char*>(p + line), _MM_HINT_T1);
+  for (int line = 0; line < bytes; line += 64) fetch_line(p + line);
 }
 
 template <class Format, int kRows>

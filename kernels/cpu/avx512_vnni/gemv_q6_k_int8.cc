@@ -40,8 +40,8 @@ void one_row(const Weights& w, const Activations& x, float* y, int row) {
     }
     const __m512 x_scales = _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(_mm256_loadu_ps(x.scales + 8 * b)));
     const BlockQ6_K& block = matrix[b];
-    const auto* next = reinterpret_cast<const char*>(&block) + ahead;
-    for (int line = 0; line < int(sizeof(BlockQ6_K)); line += 64) _mm_prefetch(next + line, _MM_HINT_T1);
+    const auto* next = reinterpret_cast<const std::byte*>(&block) + ahead;
+    for (int line = 0; line < int(sizeof(BlockQ6_K)); line += 64) fetch_line(next + line);
     const __m512 d = _mm512_cvtph_ps(_mm256_set1_epi16(short(block.d)));
     const __m512i integers = _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block.scales)));
     const __m512 scales = _mm512_mul_ps(_mm512_cvtepi32_ps(integers), _mm512_mul_ps(d, x_scales));

@@ -27,7 +27,7 @@ void gemv_rows(const Weights& w, const Activations& x, float* y, int row) {
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       const std::byte* p = first + std::size_t(r) * bytes;
-      if (kRows > 1) __builtin_prefetch(p + W::bytes(c) + ahead, 0, 2);
+      if (kRows > 1) fetch_line(p + W::bytes(c) + ahead);
       sums[r][0] = V::fma(W::template get<V>(p, c, V::kLanes), x0, sums[r][0]);
       sums[r][1] = V::fma(W::template get<V>(p, c + V::kLanes, V::kLanes), x1, sums[r][1]);
     }

@@ -125,7 +125,7 @@ void gemv_rows_int8(const Weights& w, const Activations& x, float* y, int row) {
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       const std::byte* p = first + std::size_t(r) * bytes;
-      __builtin_prefetch(p + Format::bytes(256) * std::size_t(b) / 8 + ahead, 0, 2);
+      fetch_line(p + Format::bytes(256) * std::size_t(b) / 8 + ahead);
       const __m256i products = Dot::dot(start, Format::quants(p, b), v);
       sums[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(products), _mm256_mul_ps(Format::scales(p, b), x_scale), sums[r]);
     }

@@ -14,5 +14,9 @@ namespace {
   return (kLeast + group - 1) / group * group;
 }
 
+/// Asks for a line of weights so far ahead: into the second level. Asked for into the first, Zen 4 gets them at half
+/// the speed (Q4_0, one thread: 9.5 GB/s, not 21).
+[[gnu::always_inline]] inline void fetch_line(const std::byte* p) { __builtin_prefetch(p, 0, 2); }
+
 }  // namespace
 }  // namespace assay::kernels::cpu
