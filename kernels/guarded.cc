@@ -14,9 +14,7 @@ Guarded::Guarded(std::size_t bytes, std::size_t alignment) : size_(bytes) {
   void* map = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (map == MAP_FAILED) throw std::bad_alloc();
   map_ = static_cast<std::byte*>(map);
-#ifdef MADV_HUGEPAGE
   madvise(map_, usable, MADV_HUGEPAGE);  // a hint: small pages slow reading by a tenth, and roofs are to be limits
-#endif
   if (mprotect(map_ + usable, page, PROT_NONE) != 0) {
     munmap(map_, mapped_);
     throw std::bad_alloc();

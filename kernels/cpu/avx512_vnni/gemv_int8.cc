@@ -163,6 +163,7 @@ template <class Format>
 
 template <class Format, int kRows>
 void some_rows(const Weights& w, const Activations& x, float* y, int row) {
+  static_assert(kRows == 1 || kRows == 4, "as totals() sums them");
   const int blocks = w.cols / 32;
   const std::size_t bytes = std::size_t(blocks) * Format::kBytes;
   const auto* values = static_cast<const std::int8_t*>(x.values);
@@ -190,7 +191,7 @@ void some_rows(const Weights& w, const Activations& x, float* y, int row) {
     whole[r] = sums[r];
     if (!rest) continue;
     const std::byte* p = rows[r] + b * Format::kBytes;
-    fetch(p + ahead, 7 * Format::kBytes);
+    fetch(p + ahead, 7 * Format::kBytes);  // the most that is left: a fixed number of lines is faster
     whole[r] = add_group<Format>(whole[r], p, group, blocks - b);
   }
   const __m128 scale = _mm_set1_ps(w.scale);

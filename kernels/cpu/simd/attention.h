@@ -12,6 +12,7 @@
 #include "kernels/spec/attention.h"
 #include "kernels/spec/operands.h"
 #include "lanes.h"
+#include "prefetch.h"
 
 namespace assay::kernels::cpu {
 namespace {
@@ -67,13 +68,11 @@ struct Work {
   const std::byte* k_next[kKeys];  ///< of the block that follows
   /// V of a key, while K's are worked on.
   void fetch_values(int key, int row_bytes) const {
-    for (int at = 0; at < row_bytes; at += kLine)
-      _mm_prefetch(reinterpret_cast<const char*>(v_rows[key] + at), _MM_HINT_T1);
+    for (int at = 0; at < row_bytes; at += kLine) fetch_line(v_rows[key] + at);
   }
 };
 
-/// Asks for K of the next block, a little at a time: row after row, as memory likes it best, and into the second level,
-/// since a block's K and V fill the first.
+/// Asks for K of the next block, a little at a time: row after row, as memory likes it best.
 template <class Kv>
 class NextKeys {
  public:
@@ -87,7 +86,7 @@ class NextKeys {
     constexpr int kTimes = (kBytes + kLine - 1) / kLine;  // 0 of half a block of Q8_0
 #pragma GCC unroll 16
     for (int time = 0; time < kTimes; ++time) {
-      _mm_prefetch(reinterpret_cast<const char*>(*row_ + at_), _MM_HINT_T1);
+      fetch_line(*row_ + at_);
       at_ += kBytes / (kTimes > 0 ? kTimes : 1);
       if (at_ >= row_bytes_) at_ = 0, ++row_;
     }

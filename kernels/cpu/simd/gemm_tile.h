@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "kernels/spec/gemm.h"
+#include "prefetch.h"
 
 namespace assay::kernels::cpu {
 namespace {
@@ -41,7 +42,7 @@ struct Ahead {
 
   [[gnu::always_inline]] void step() {
     for (int i = 0; i < each && todo > 0; ++i) {
-      __builtin_prefetch(at, 0, 2);
+      fetch_line(at);
       at += 64;
       --todo;
       if (--left == 0) {

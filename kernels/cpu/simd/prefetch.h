@@ -1,4 +1,4 @@
-// How far ahead matrix-vector kernels fetch weights. Internal linkage.
+// How kernels fetch what comes later, and how far ahead matrix-vector kernels do. Internal linkage.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@ namespace {
   return (kLeast + group - 1) / group * group;
 }
 
-/// Asks for a line of weights so far ahead: into the second level. Asked for into the first, Zen 4 gets them at half
-/// the speed (Q4_0, one thread: 9.5 GB/s, not 21).
+/// Asks for a line that is used some microseconds later: into the second level. Asked for into the first, Zen 4 gets
+/// them at half the speed (weights in Q4_0, one thread: 9.5 GB/s, not 21).
 [[gnu::always_inline]] inline void fetch_line(const std::byte* p) { __builtin_prefetch(p, 0, 2); }
 
 }  // namespace
