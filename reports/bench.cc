@@ -78,7 +78,7 @@ Json json_of(const BenchResult& result, const Roofs& roofs) {
   const auto per_second = [seconds](double amount) { return seconds > 0 ? amount / seconds : 0; };
   Json ops = Json::array();
   for (const OpShare& op : result.ops) {
-    const Bound least = bound(op.must, roofs.rates());
+    const Bound least = result.bound_by(op, roofs);
     ops.push_back({{"op", op.op},
                    {"seconds", op.seconds},
                    {"calls", op.calls},
@@ -101,6 +101,7 @@ Json json_of(const BenchResult& result, const Roofs& roofs) {
             {"must", json_of(result.must)},
             {"times", result.times},
             {"beside", result.beside},
+            {"beside_ops", result.beside_ops},
             {"right", nullptr},
             {"rerun", printable(result.rerun)},
             {"note", printable(result.note)},
@@ -120,6 +121,7 @@ BenchResult result_of(const Json& json) {
   result.must = must_of(json.at("must"));
   result.times = json.at("times").get<std::map<std::string, double>>();
   result.beside = json.at("beside").get<std::map<std::string, double>>();
+  result.beside_ops = json.at("beside_ops").get<std::map<std::string, double>>();
   if (!json.at("right").is_null()) result.right = json.at("right").get<bool>();
   result.rerun = json.at("rerun").get<std::string>();
   result.note = json.at("note").get<std::string>();
@@ -197,6 +199,10 @@ Bound BenchResult::bound_by(const Roofs& roofs) const {
   Must counted = must;
   if (how == "warm") counted.bytes = 0;
   return bound(counted, beside.empty() ? roofs.rates() : beside);
+}
+
+Bound BenchResult::bound_by(const OpShare& op, const Roofs& roofs) const {
+  return bound(op.must, beside_ops.empty() ? roofs.rates() : beside_ops);
 }
 
 double BenchResult::share(const Roofs& roofs) const {

@@ -92,7 +92,8 @@ struct BenchResult {
   /// Roofs as they were beside these samples, bytes or FLOPs a second; empty: as in the whole run. Machines that others
   /// use, too, are not as fast at the end of a run as at its start.
   std::map<std::string, double> beside;
-  std::vector<OpShare> ops;  ///< of one sample; empty where the engine does not time itself
+  std::vector<OpShare> ops;                  ///< of one sample; empty where the engine does not time itself
+  std::map<std::string, double> beside_ops;  ///< `beside` of the sample whose ops were timed
   std::string note;
 
   double median_seconds() const;
@@ -101,6 +102,7 @@ struct BenchResult {
   /// caches: only their FLOPs count.
   double share(const Roofs& roofs) const;
   Bound bound_by(const Roofs& roofs) const;
+  Bound bound_by(const OpShare& op, const Roofs& roofs) const;
   bool operator==(const BenchResult&) const = default;
 };
 

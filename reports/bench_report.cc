@@ -92,7 +92,7 @@ std::string ops_table(const BenchRun& run, const BenchResult& result) {
   double all = 0;
   for (const OpShare& op : ops) all += op.seconds;
   for (const OpShare& op : ops) {
-    const Bound least = bound(op.must, run.roofs.rates());
+    const Bound least = result.bound_by(op, run.roofs);
     table.add({op.op, seconds_text(op.seconds), fmt::format("{:.1f} %", all > 0 ? 100 * op.seconds / all : 0),
                std::to_string(op.calls), per_second(op.must.bytes, op.seconds),
                per_second(op.must.all_flops(), op.seconds),
@@ -109,7 +109,7 @@ void add_ops(const BenchRun& run, const BenchResult& result, std::vector<Bar>& b
   std::vector<OpShare> ops = result.ops;
   std::stable_sort(ops.begin(), ops.end(), [](const OpShare& a, const OpShare& b) { return a.seconds > b.seconds; });
   for (const OpShare& op : ops) {
-    const Bound least = bound(op.must, run.roofs.rates());
+    const Bound least = result.bound_by(op, run.roofs);
     if (least.roof.empty() || op.seconds < kLeast * all) continue;
     bars.push_back({.name = op.op,
                     .detail = fmt::format("{:.0f} % of the time", 100 * op.seconds / all),

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
+#include <span>
 
 #include <fmt/format.h>
 #include <omp.h>
@@ -57,12 +60,15 @@ kernels::Format format_of(Dtype dtype) {
   }
 }
 
+using RoofSeconds = std::map<std::string, double>;  ///< by the roof's name
+
 /// Something that is timed again and again.
 struct Task {
   BenchResult result;
   int most = 1 << 20;                                  ///< samples
   bool opens = false;                                  ///< a session of its own, beside the one that others share
   std::function<Result<double>(BenchResult&)> sample;  ///< seconds
+  std::map<std::string, std::vector<double>> beside;   ///< of each sample, seconds of each roof
 };
 
 class EngineBench {
@@ -86,6 +92,8 @@ class EngineBench {
     run_.facts["weights_bytes"] = weights;
     ASSAY_CHECK(repeat());
     ASSAY_CHECK(time_ops());
+    if (!meter_->right()) return fail({Failure::bad_output, "roofs", "", "what their specs say", "something else"});
+    run_.roofs = meter_->roofs();
     for (Task& task : tasks_) run_.results.push_back(std::move(task.result));
     return {};
   }
@@ -263,21 +271,38 @@ class EngineBench {
     std::vector<std::string> names(roofs.begin(), roofs.end());
     names.insert(names.begin(), "read");
     ASSAY_TRY(meter, RoofMeter::make(options_.threads, names));
-    for (std::size_t i = 0; i < meter.size(); ++i) meter.run(i);
+    meter_.emplace(std::move(meter));
+    for (std::size_t i = 0; i < meter_->size(); ++i) meter_->run(i);
+    RoofSeconds before = roofs_now();
     for (int r = 0; r < options_.repetitions; ++r) {
       say(fmt::format("round {} of {}", r + 1, options_.repetitions));
       for (std::size_t i = 0; i < tasks_.size(); ++i) {
         // Each round starts elsewhere, so that none always comes first after the roofs.
         Task& task = tasks_[(i + std::size_t(r)) % tasks_.size()];
-        meter.sample();
         if (r >= task.most) continue;
         ASSAY_TRY(seconds, task.sample(task.result));
         task.result.seconds.push_back(seconds);
+        RoofSeconds after = roofs_now();
+        for (const auto& [name, time] : after) task.beside[name].push_back((before[name] + time) / 2);
+        before = std::move(after);
       }
     }
-    if (!meter.right()) return fail({Failure::bad_output, "roofs", "", "what their specs say", "something else"});
-    run_.roofs = meter.roofs();
+    for (Task& task : tasks_)
+      for (const auto& [name, times] : task.beside) task.result.beside[name] = rate_of(name, median(times));
     return {};
+  }
+
+  /// Seconds of each roof's amount at this moment.
+  RoofSeconds roofs_now() {
+    constexpr int kSamples = 3;
+    for (int s = 0; s < kSamples; ++s) meter_->sample();
+    RoofSeconds now;
+    for (const Roof& roof : meter_->roofs().all) now[roof.name] = median(std::span(roof.seconds).last(kSamples));
+    return now;
+  }
+
+  double rate_of(const std::string& roof, double seconds) const {
+    return seconds > 0 ? meter_->roofs().find(roof)->amount / seconds : 0;
   }
 
   Result<void> time_ops() {
@@ -286,9 +311,12 @@ class EngineBench {
     say("timing ops");
     for (Task& task : tasks_) {
       if (task.result.what == "first-token") continue;  // another session
+      RoofSeconds before = roofs_now();
       timer_->time_ops(true);
       ASSAY_TRY(seconds, task.sample(task.result));
       (void)seconds;
+      for (const auto& [name, time] : roofs_now())
+        task.result.beside_ops[name] = rate_of(name, (before[name] + time) / 2);
       for (const OpTime& time : timer_->op_times()) {
         OpShare share;
         share.op = time.op;
@@ -309,6 +337,7 @@ class EngineBench {
   const EngineBenchOptions& options_;
   BenchRun& run_;
   std::unique_ptr<Session> session_;
+  std::optional<RoofMeter> meter_;
   TimesOps* timer_ = nullptr;  ///< of session_, once ops are timed
   std::vector<Task> tasks_;
 };

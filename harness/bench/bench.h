@@ -1,7 +1,8 @@
 // Times any engine end to end, through engine.h alone: prompts, decoding at depths, encoders, the first token after
-// opening. Repetitions of all of them take turns with each other and with the roofs, after a warm-up. What a pass
-// cannot do without is worked out from the plan and from how the checkpoint packs its weights. Not here: which engine
-// and model (the command line), kernels by themselves (harness/kernel).
+// opening. Repetitions of all of them take turns with each other, after a warm-up; roofs are measured between them, and
+// a result is held against the roofs as they were right before and after its samples. What a pass cannot do without is
+// worked out from the plan and from how the checkpoint packs its weights. Not here: which engine and model (the command
+// line), kernels by themselves (harness/kernel).
 #pragma once
 
 #include <functional>

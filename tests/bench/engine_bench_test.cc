@@ -2,6 +2,8 @@
 // needs follows from the checkpoint. Not here: how fast anything is.
 #include "harness/bench/bench.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -44,6 +46,11 @@ TEST(EngineBench, TimesEverythingAsOftenAsAsked) {
     EXPECT_GT(result.rate(), 0);
     EXPECT_EQ(result.subject, "reference");
     EXPECT_TRUE(result.ops.empty());
+    const std::vector<double>& reads = run.roofs.find("read")->seconds;
+    ASSERT_EQ(result.beside.count("read"), 1U) << names.back();
+    const double beside = run.roofs.find("read")->amount / result.beside.at("read");
+    EXPECT_GE(beside, 0.999 * *std::min_element(reads.begin(), reads.end())) << names.back();
+    EXPECT_LE(beside, 1.001 * *std::max_element(reads.begin(), reads.end())) << names.back();
   }
   EXPECT_THAT(names, UnorderedElementsAre("prefill 3 tokens", "prefill 9 tokens", "decode depth 0", "decode depth 5",
                                           "first-token 3 tokens", "vision 1120 patches", "audio 10 s"));
@@ -128,6 +135,7 @@ TEST(EngineBench, AsksSessionsThatTimeThemselves) {
       continue;
     }
     ASSERT_EQ(result.ops.size(), 1U);
+    EXPECT_GT(result.beside_ops.at("read"), 0);
     EXPECT_EQ(result.ops[0].op, "everything");
     EXPECT_EQ(result.ops[0].calls, result.what == "decode" ? 2 : 1) << result.what;  // two tokens, without their prompt
     EXPECT_EQ(result.ops[0].must.bytes, 6);

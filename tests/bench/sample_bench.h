@@ -40,6 +40,7 @@ inline BenchRun easy_run() {
   kernel.rerun = "assay kernel bench gemv_q4_0_int8_x";
   kernel.times["portable"] = 8.5;
   kernel.beside["read"] = 20;
+  kernel.beside_ops["read"] = 8;
   OpShare op;
   op.op = "gemv";
   op.seconds = 1.5;
