@@ -16,20 +16,28 @@ void gemv_rows(const Weights& w, const Activations& x, float* y, int row) {
   const std::size_t bytes = W::bytes(w.cols);
   const std::byte* first = w.data + std::size_t(row) * bytes;
   const auto* values = static_cast<const std::byte*>(x.values);
-  constexpr int kStep = 2 * V::kLanes;
+  constexpr int kStep = 2 * V::kLanes, kBody = kStep > W::kBlock ? kStep : W::kBlock;
   const std::size_t ahead = prefetch_distance(kRows * bytes);
   typename V::F sums[kRows][2];
   for (auto& sum : sums) sum[0] = sum[1] = V::zero();
   int c = 0;
-  for (; c + kStep <= w.cols; c += kStep) {
-    const auto x0 = X::template get<V>(values, c, V::kLanes);
-    const auto x1 = X::template get<V>(values, c + V::kLanes, V::kLanes);
+  for (; c + kBody <= w.cols; c += kBody) {
+    const std::byte* const body = first + W::bytes(c);
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      const std::byte* p = first + std::size_t(r) * bytes;
-      if (kRows > 1) fetch_line(p + W::bytes(c) + ahead);
-      sums[r][0] = V::fma(W::template get<V>(p, c, V::kLanes), x0, sums[r][0]);
-      sums[r][1] = V::fma(W::template get<V>(p, c + V::kLanes, V::kLanes), x1, sums[r][1]);
+    for (int r = 0; r < kRows && kRows > 1; ++r)
+      for (std::size_t line = 0; line < W::bytes(kBody); line += 64)
+        fetch_line(body + std::size_t(r) * bytes + ahead + line);
+    // Unrolled, so that where a value lies in its block is known when this is compiled.
+#pragma GCC unroll 32
+    for (int k = 0; k < kBody; k += kStep) {
+      const auto x0 = X::template get<V>(values, c + k, V::kLanes);
+      const auto x1 = X::template get<V>(values, c + k + V::kLanes, V::kLanes);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        const std::byte* p = body + std::size_t(r) * bytes;
+        sums[r][0] = V::fma(W::template get<V>(p, k, V::kLanes), x0, sums[r][0]);
+        sums[r][1] = V::fma(W::template get<V>(p, k + V::kLanes, V::kLanes), x1, sums[r][1]);
+      }
     }
   }
   for (; c < w.cols; c += V::kLanes) {

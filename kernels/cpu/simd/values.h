@@ -11,10 +11,11 @@ namespace assay::kernels::cpu {
 namespace {
 
 // A format: bytes(cols) of a row; get<V>(row, c, n) its values c to c + n, n <= kLanes, the rest 0. c is a multiple of
-// kLanes. Blocks are whole: there n is kLanes. kUnpacked: there is work to be done beside reading.
+// kLanes. Blocks, of kBlock values, are whole: there n is kLanes. kUnpacked: there is work to be done beside reading.
 
 struct ValuesFp32 {
   static constexpr bool kUnpacked = false;
+  static constexpr int kBlock = 1;
   static constexpr std::size_t bytes(int cols) { return std::size_t(cols) * 4; }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int n) {
@@ -24,6 +25,7 @@ struct ValuesFp32 {
 
 struct ValuesBf16 {
   static constexpr bool kUnpacked = false;
+  static constexpr int kBlock = 1;
   static constexpr std::size_t bytes(int cols) { return std::size_t(cols) * 2; }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int n) {
@@ -33,6 +35,7 @@ struct ValuesBf16 {
 
 struct ValuesQ8_0 {
   static constexpr bool kUnpacked = true;
+  static constexpr int kBlock = 32;
   static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ8_0); }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int) {
@@ -43,6 +46,7 @@ struct ValuesQ8_0 {
 
 struct ValuesQ4_0 {
   static constexpr bool kUnpacked = true;
+  static constexpr int kBlock = 32;
   static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ4_0); }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int) {
@@ -55,6 +59,7 @@ struct ValuesQ4_0 {
 
 struct ValuesQ6_K {
   static constexpr bool kUnpacked = true;
+  static constexpr int kBlock = 256;
   static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 256) * sizeof(BlockQ6_K); }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int) {
@@ -72,6 +77,7 @@ struct ValuesQ6_K {
 /// Without the tensor's scale, which multiplies the sum.
 struct ValuesI8 {
   static constexpr bool kUnpacked = true;
+  static constexpr int kBlock = 1;
   static constexpr std::size_t bytes(int cols) { return std::size_t(cols); }
   template <class V>
   [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int) {

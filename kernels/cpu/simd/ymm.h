@@ -34,8 +34,8 @@ struct Ymm {
   static I mul(I a, I b) { return _mm256_mullo_epi32(a, b); }
   static I both(I a, I b) { return _mm256_and_si256(a, b); }
   static I either(I a, I b) { return _mm256_or_si256(a, b); }
-  static I left(I v, int bits) { return _mm256_sll_epi32(v, _mm_cvtsi32_si128(bits)); }
-  static I right(I v, int bits) { return _mm256_srl_epi32(v, _mm_cvtsi32_si128(bits)); }
+  [[gnu::always_inline]] static I left(I v, int bits) { return _mm256_slli_epi32(v, bits); }
+  [[gnu::always_inline]] static I right(I v, int bits) { return _mm256_srli_epi32(v, bits); }
 
   static I first(int n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
   static I load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }

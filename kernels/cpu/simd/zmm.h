@@ -31,8 +31,8 @@ struct Zmm {
   static I mul(I a, I b) { return _mm512_mullo_epi32(a, b); }
   static I both(I a, I b) { return _mm512_and_si512(a, b); }
   static I either(I a, I b) { return _mm512_or_si512(a, b); }
-  static I left(I v, int bits) { return _mm512_sll_epi32(v, _mm_cvtsi32_si128(bits)); }
-  static I right(I v, int bits) { return _mm512_srl_epi32(v, _mm_cvtsi32_si128(bits)); }
+  [[gnu::always_inline]] static I left(I v, int bits) { return _mm512_slli_epi32(v, bits); }
+  [[gnu::always_inline]] static I right(I v, int bits) { return _mm512_srli_epi32(v, bits); }
 
   static __mmask16 first(int n) { return n >= 16 ? 0xffffU : __mmask16((1U << n) - 1U); }
   static I load(const void* p) { return _mm512_loadu_si512(p); }
