@@ -27,7 +27,7 @@ void gemv_rows(const Weights& w, const Activations& x, float* y, int row) {
     for (int r = 0; r < kRows && kRows > 1; ++r)
       for (std::size_t line = 0; line < W::bytes(kBody); line += 64)
         fetch_line(body + std::size_t(r) * bytes + ahead + line);
-    // Unrolled, so that where a value lies in its block is known when this is compiled.
+        // Unrolled, so that where a value lies in its block is known when this is compiled.
 #pragma GCC unroll 32
     for (int k = 0; k < kBody; k += kStep) {
       const auto x0 = X::template get<V>(values, c + k, V::kLanes);

@@ -42,10 +42,10 @@ struct VnniDot {
 #endif
 
 // Formats: quants(row, b) are block b's bytes; scales(row, b) what its products are multiplied by: lanes 0-3 are of the
-// first half, 4-7 of the second.
+// first half, 4-7 of the second. kTogether blocks are of one piece.
 
 struct YmmQ4_0 {
-  static constexpr int kScales = 1, kExcess = 8;
+  static constexpr int kScales = 1, kExcess = 8, kTogether = 1;
   static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 32) * sizeof(BlockQ4_0); }
   [[gnu::always_inline]] static __m256i quants(const std::byte* row, int b) {
     const auto* q = reinterpret_cast<const BlockQ4_0*>(row)[b].q;
@@ -60,7 +60,7 @@ struct YmmQ4_0 {
 /// 8-bit weights as Dot wants them.
 template <class Dot>
 struct YmmBytes {
-  static constexpr int kScales = 1, kExcess = Dot::kFull ? 128 : 0;
+  static constexpr int kScales = 1, kExcess = Dot::kFull ? 128 : 0, kTogether = 1;
   [[gnu::always_inline]] static __m256i from(const void* q) {
     return Dot::kFull ? _mm256_xor_si256(load32(q), _mm256_set1_epi8(char(0x80))) : load32(q);
   }
@@ -87,14 +87,13 @@ struct YmmI8 : YmmBytes<Dot> {
 };
 
 struct YmmQ6_K {
-  static constexpr int kScales = 2, kExcess = 32;
+  static constexpr int kScales = 2, kExcess = 32, kTogether = 8;
   static constexpr std::size_t bytes(int cols) { return std::size_t(cols / 256) * sizeof(BlockQ6_K); }
   [[gnu::always_inline]] static __m256i quants(const std::byte* row, int b) {
     const BlockQ6_K& block = reinterpret_cast<const BlockQ6_K*>(row)[b / 8];
     const int half = b % 8 / 4, j = b % 4;
-    const __m256i low =
-        _mm256_srl_epi16(load32(block.low + 64 * half + 32 * (j % 2)), _mm_cvtsi32_si128(j >= 2 ? 4 : 0));
-    const __m256i high = _mm256_srl_epi16(load32(block.high + 32 * half), _mm_cvtsi32_si128(2 * j));
+    const __m256i low = _mm256_srli_epi16(load32(block.low + 64 * half + 32 * (j % 2)), j >= 2 ? 4 : 0);
+    const __m256i high = _mm256_srli_epi16(load32(block.high + 32 * half), 2 * j);
     return _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi8(15)),
                            _mm256_slli_epi16(_mm256_and_si256(high, _mm256_set1_epi8(3)), 4));
   }
@@ -114,20 +113,26 @@ void gemv_rows_int8(const Weights& w, const Activations& x, float* y, int row) {
   const std::size_t ahead = prefetch_distance(kRows * bytes);
   __m256 sums[kRows];
   for (auto& sum : sums) sum = _mm256_setzero_ps();
-  for (int b = 0; b < w.cols / 32; ++b) {
-    const __m256i v = load32(values + 32 * b);
-    // Minus the excess of eight bytes' products a lane, once for all rows.
-    const __m256i start = Format::kExcess == 0
-                              ? _mm256_setzero_si256()
-                              : _mm256_mullo_epi32(PairsDot::dot(_mm256_setzero_si256(), _mm256_set1_epi8(1), v),
-                                                   _mm256_set1_epi32(-Format::kExcess));
-    const __m256 x_scale = _mm256_broadcast_ss(x.scales + b);
+  constexpr int kTogether = Format::kTogether;
+  for (int b = 0; b < w.cols / 32; b += kTogether) {
+    const std::byte* const piece = first + Format::bytes(32 * b);
+    // Unrolled, so that where a block of several lies is known when this is compiled.
+#pragma GCC unroll 8
+    for (int i = 0; i < kTogether; ++i) {
+      const __m256i v = load32(values + 32 * (b + i));
+      // Minus the excess of eight bytes' products a lane, once for all rows.
+      const __m256i start = Format::kExcess == 0
+                                ? _mm256_setzero_si256()
+                                : _mm256_mullo_epi32(PairsDot::dot(_mm256_setzero_si256(), _mm256_set1_epi8(1), v),
+                                                     _mm256_set1_epi32(-Format::kExcess));
+      const __m256 x_scale = _mm256_broadcast_ss(x.scales + b + i);
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      const std::byte* p = first + std::size_t(r) * bytes;
-      fetch_line(p + Format::bytes(256) * std::size_t(b) / 8 + ahead);
-      const __m256i products = Dot::dot(start, Format::quants(p, b), v);
-      sums[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(products), _mm256_mul_ps(Format::scales(p, b), x_scale), sums[r]);
+      for (int r = 0; r < kRows; ++r) {
+        const std::byte* p = piece + std::size_t(r) * bytes;
+        fetch_line(p + Format::bytes(256) * std::size_t(i) / 8 + ahead);
+        const __m256i products = Dot::dot(start, Format::quants(p, i), v);
+        sums[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(products), _mm256_mul_ps(Format::scales(p, i), x_scale), sums[r]);
+      }
     }
   }
 #pragma GCC unroll 4
