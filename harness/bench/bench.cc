@@ -133,9 +133,16 @@ class EngineBench {
     return greedy.id;
   }
 
+  /// Starts the clock of a sample, after a look at the roofs; what comes before (a prompt, up to a depth) may have
+  /// taken long.
+  Clock::time_point begin() {
+    if (meter_) before_ = roofs_now();
+    return Clock::now();
+  }
+
   Result<double> prefill(int length) {
     const std::vector<std::int64_t> ids = filler_ids(plan_, length);
-    const auto start = Clock::now();
+    const auto start = begin();
     ASSAY_TRY(id, call(*session_, ids, engine_.can.cache ? Cache::fresh : Cache::none));
     (void)id;
     return seconds_since(start);
@@ -151,7 +158,7 @@ class EngineBench {
       id = first;
       cache = Cache::extend;
     }
-    const auto start = Clock::now();
+    const auto start = begin();
     for (int t = 0; t < tokens; ++t) {
       ASSAY_TRY(next, call(*session_, {&id, 1}, cache));
       id = next;
@@ -162,7 +169,7 @@ class EngineBench {
 
   Result<double> first_token(int length) {
     const std::vector<std::int64_t> ids = filler_ids(plan_, length);
-    const auto start = Clock::now();
+    const auto start = begin();
     ASSAY_TRY(session, engine_.open(checkpoint_));
     ASSAY_TRY(id, call(*session, ids, engine_.can.cache ? Cache::fresh : Cache::none));
     (void)id;
@@ -176,7 +183,7 @@ class EngineBench {
     forward.more = prompt.more;
     forward.cache = Cache::none;  // nothing needs what the text decoder would cache
     forward.logit_rows = 1;
-    const auto start = Clock::now();
+    const auto start = begin();
     ASSAY_CHECK(session_->forward(forward, one));
     return seconds_since(start);
   }
@@ -273,7 +280,6 @@ class EngineBench {
     ASSAY_TRY(meter, RoofMeter::make(options_.threads, names));
     meter_.emplace(std::move(meter));
     for (std::size_t i = 0; i < meter_->size(); ++i) meter_->run(i);
-    RoofSeconds before = roofs_now();
     for (int r = 0; r < options_.repetitions; ++r) {
       say(fmt::format("round {} of {}", r + 1, options_.repetitions));
       for (std::size_t i = 0; i < tasks_.size(); ++i) {
@@ -282,9 +288,7 @@ class EngineBench {
         if (r >= task.most) continue;
         ASSAY_TRY(seconds, task.sample(task.result));
         task.result.seconds.push_back(seconds);
-        RoofSeconds after = roofs_now();
-        for (const auto& [name, time] : after) task.beside[name].push_back((before[name] + time) / 2);
-        before = std::move(after);
+        for (const auto& [name, time] : roofs_now()) task.beside[name].push_back((before_[name] + time) / 2);
       }
     }
     for (Task& task : tasks_)
@@ -311,12 +315,11 @@ class EngineBench {
     say("timing ops");
     for (Task& task : tasks_) {
       if (task.result.what == "first-token") continue;  // another session
-      RoofSeconds before = roofs_now();
       timer_->time_ops(true);
       ASSAY_TRY(seconds, task.sample(task.result));
       (void)seconds;
       for (const auto& [name, time] : roofs_now())
-        task.result.beside_ops[name] = rate_of(name, (before[name] + time) / 2);
+        task.result.beside_ops[name] = rate_of(name, (before_[name] + time) / 2);
       for (const OpTime& time : timer_->op_times()) {
         OpShare share;
         share.op = time.op;
@@ -337,8 +340,9 @@ class EngineBench {
   const EngineBenchOptions& options_;
   BenchRun& run_;
   std::unique_ptr<Session> session_;
-  std::optional<RoofMeter> meter_;
-  TimesOps* timer_ = nullptr;  ///< of session_, once ops are timed
+  std::optional<RoofMeter> meter_;  ///< once there are samples to be kept
+  RoofSeconds before_;              ///< right before the sample that was begun last
+  TimesOps* timer_ = nullptr;       ///< of session_, once ops are timed
   std::vector<Task> tasks_;
 };
 
