@@ -283,12 +283,12 @@ class EngineBench {
     for (int r = 0; r < options_.repetitions; ++r) {
       say(fmt::format("round {} of {}", r + 1, options_.repetitions));
       for (std::size_t i = 0; i < tasks_.size(); ++i) {
-        // Each round starts elsewhere, so that none always comes first after the roofs.
+        // Each round starts elsewhere, so that none always comes first.
         Task& task = tasks_[(i + std::size_t(r)) % tasks_.size()];
         if (r >= task.most) continue;
         ASSAY_TRY(seconds, task.sample(task.result));
         task.result.seconds.push_back(seconds);
-        for (const auto& [name, time] : roofs_now()) task.beside[name].push_back((before_[name] + time) / 2);
+        for (const auto& [name, time] : roofs_around()) task.beside[name].push_back(time);
       }
     }
     for (Task& task : tasks_)
@@ -305,6 +305,13 @@ class EngineBench {
     return now;
   }
 
+  /// The mean of right before and right after the sample that was begun last.
+  RoofSeconds roofs_around() {
+    RoofSeconds around = roofs_now();
+    for (auto& [name, time] : around) time = (before_[name] + time) / 2;
+    return around;
+  }
+
   double rate_of(const std::string& roof, double seconds) const {
     return seconds > 0 ? meter_->roofs().find(roof)->amount / seconds : 0;
   }
@@ -318,8 +325,7 @@ class EngineBench {
       timer_->time_ops(true);
       ASSAY_TRY(seconds, task.sample(task.result));
       (void)seconds;
-      for (const auto& [name, time] : roofs_now())
-        task.result.beside_ops[name] = rate_of(name, (before_[name] + time) / 2);
+      for (const auto& [name, time] : roofs_around()) task.result.beside_ops[name] = rate_of(name, time);
       for (const OpTime& time : timer_->op_times()) {
         OpShare share;
         share.op = time.op;

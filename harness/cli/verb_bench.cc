@@ -146,11 +146,9 @@ void add_bench(CLI::App& app, int& exit) {
   verb->footer(
       "Medians are shown with their median absolute deviation. `of roof`: the time that reading every needed weight\n"
       "and cached K/V once would take at this machine's measured bandwidth, or the needed products at its measured\n"
-      "peak, whichever is longer, as a share of the time it took. Both are measured before and after each sample, "
-      "since\n"
-      "machines that others use, too, change their pace; the line `roofs` is of the whole run. Rows that nobody asks "
-      "for are not needed: of a\n"
-      "prompt, logits are wanted of the last row.\n"
+      "peak, whichever is longer, as a share of the time it took. Both are measured before and after each sample,\n"
+      "since machines that others use, too, change their pace; the line `roofs` is of the whole run. Rows that nobody\n"
+      "asks for are not needed: of a prompt, logits are wanted of the last row.\n"
       "Exit codes: 0 measured, 2 it could not be, 3 there was nothing to measure.\n"
       "Example: assay bench --synthetic e2b:q4_0:text --lengths 128,512 --depths 0,2048");
   options->bench.threads = 0;
