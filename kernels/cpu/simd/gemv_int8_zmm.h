@@ -1,6 +1,7 @@
-// How matrix-vector kernels with int8 activations go through rows on 512-bit registers: 256 columns (a group) of
-// some rows after another, so that rows share what is made of x. A Format says how a group of its weights is
-// multiplied:
+// How matrix-vector kernels with int8 activations go through rows on 512-bit registers, 256 columns (a group) after
+// another. What is made of x is kept for all rows where the first-level cache holds it, and rows are read one behind
+// the other: a single stream, which the hardware foresees, too. Of more columns it is made again for every kRows rows,
+// which share it. A Format says how a group of its weights is multiplied:
 //   kRows, kGroupBytes, row_bytes(cols)
 //   Group, group_of(x, scales, blocks): x of so many blocks of 32 columns, 1 to 8
 //   add_group(sum, weights, group, blocks): sum and what the group adds to it
@@ -54,50 +55,86 @@ template <int kTimes>
   return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
 
-template <class Format, int kRows>
-[[gnu::always_inline]] inline void add_to_rows(__m512 (&sums)[kRows], const std::byte* p, std::size_t row_bytes,
-                                               std::size_t ahead, const std::int8_t* x, const float* scales,
-                                               int blocks) {
-  const auto group = Format::group_of(x, scales, blocks);
-#pragma GCC unroll 4
-  for (int r = 0; r < kRows; ++r, p += row_bytes) {
-    // Of a last group that is not whole, too: a fixed number of lines is faster than the right one.
-    for (int line = 0; line < Format::kGroupBytes; line += 64) fetch_line(p + ahead + line);
-    sums[r] = Format::add_group(sums[r], p, group, blocks);
-  }
+/// A group of weights; what comes later in their stream is asked for.
+template <class Format>
+[[gnu::always_inline]] inline __m512 add_fetching(__m512 sum, const std::byte* p, std::size_t ahead,
+                                                  const typename Format::Group& group, int blocks) {
+  // Of a last group that is not whole, too: a fixed number of lines is faster than the right one.
+  for (int line = 0; line < Format::kGroupBytes; line += 64) fetch_line(p + ahead + line);
+  return Format::add_group(sum, p, group, blocks);
 }
 
+template <int kRows>
+[[gnu::always_inline]] inline void store_rows(const __m512 (&sums)[kRows], float scale, float* y) {
+  static_assert(kRows == 1 || kRows == 4, "as totals() sums them");
+  if constexpr (kRows == 4)
+    _mm_storeu_ps(y, _mm_mul_ps(totals(sums[0], sums[1], sums[2], sums[3]), _mm_set1_ps(scale)));
+  else
+    _mm_store_ss(y, _mm_mul_ss(totals(sums[0], sums[0], sums[0], sums[0]), _mm_set_ss(scale)));
+}
+
+/// Rows one behind the other. @param groups  of all columns
+template <class Format, int kRows>
+void gemv_stream_int8(const Weights& w, const typename Format::Group* groups, float* y, int row) {
+  const std::size_t row_bytes = Format::row_bytes(w.cols);
+  const std::byte* p = w.data + std::size_t(row) * row_bytes;
+  const int whole = w.cols / 32 / kGroupBlocks, left = w.cols / 32 % kGroupBlocks;
+  __m512 sums[kRows];
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r, p += row_bytes) {
+    __m512 sum = _mm512_setzero_ps();
+    const std::byte* at = p;
+    for (int g = 0; g < whole; ++g, at += Format::kGroupBytes)
+      sum = add_fetching<Format>(sum, at, kStreamAhead, groups[g], kGroupBlocks);
+    if (left > 0) sum = add_fetching<Format>(sum, at, kStreamAhead, groups[whole], left);
+    sums[r] = sum;
+  }
+  store_rows(sums, w.scale, y + row);
+}
+
+/// Rows side by side, group by group.
 template <class Format, int kRows>
 void gemv_rows_int8(const Weights& w, const Activations& x, float* y, int row) {
-  static_assert(kRows == 1 || kRows == 4, "as totals() sums them");
   const std::size_t row_bytes = Format::row_bytes(w.cols);
-  const std::size_t ahead = prefetch_distance(kRows * row_bytes);
+  const std::size_t ahead = kRows == 1 ? kStreamAhead : prefetch_distance(kRows * row_bytes);
   const std::byte* p = w.data + std::size_t(row) * row_bytes;
   const auto* values = static_cast<const std::int8_t*>(x.values);
-  const float* scales = x.scales;
   __m512 sums[kRows];
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) sums[r] = _mm512_setzero_ps();
-  int left = w.cols / 32;
-  for (; left >= kGroupBlocks; left -= kGroupBlocks) {
-    add_to_rows<Format>(sums, p, row_bytes, ahead, values, scales, kGroupBlocks);
+  const auto add = [&](int block, int blocks) __attribute__((always_inline)) {  // so that a whole group's 8 is known
+    const auto group = Format::group_of(values + 32 * block, x.scales + block, blocks);
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r)
+      sums[r] = add_fetching<Format>(sums[r], p + std::size_t(r) * row_bytes, ahead, group, blocks);
     p += Format::kGroupBytes;
-    values += 32 * kGroupBlocks;
-    scales += kGroupBlocks;
-  }
-  if (left > 0) add_to_rows<Format>(sums, p, row_bytes, ahead, values, scales, left);
-  const __m128 scale = _mm_set1_ps(w.scale);
-  if constexpr (kRows == 4)
-    _mm_storeu_ps(y + row, _mm_mul_ps(totals(sums[0], sums[1], sums[2], sums[3]), scale));
-  else
-    _mm_store_ss(y + row, _mm_mul_ss(totals(sums[0], sums[0], sums[0], sums[0]), scale));
+  };
+  int block = 0;
+  for (; block + kGroupBlocks <= w.cols / 32; block += kGroupBlocks) add(block, kGroupBlocks);
+  if (block < w.cols / 32) add(block, w.cols / 32 - block);
+  store_rows(sums, w.scale, y + row);
 }
 
 template <class Format>
 [[maybe_unused]] void gemv_int8(const Weights& w, const Activations& x, float* y, int first, int last) {
+  using Group = typename Format::Group;
+  constexpr int kMostKept = 22528 / sizeof(Group);  // beside weights, in 32 KiB
+  const int blocks = w.cols / 32, groups = (blocks + kGroupBlocks - 1) / kGroupBlocks;
   int r = first;
-  for (; r + Format::kRows <= last; r += Format::kRows) gemv_rows_int8<Format, Format::kRows>(w, x, y, r);
-  for (; r < last; ++r) gemv_rows_int8<Format, 1>(w, x, y, r);
+  if (groups > kMostKept) {
+    for (; r + Format::kRows <= last; r += Format::kRows) gemv_rows_int8<Format, Format::kRows>(w, x, y, r);
+    for (; r < last; ++r) gemv_rows_int8<Format, 1>(w, x, y, r);
+    return;
+  }
+  alignas(Group) std::byte kept[kMostKept * sizeof(Group)];  // not set to anything first
+  auto* const of_x = reinterpret_cast<Group*>(kept);
+  for (int g = 0; g < groups; ++g) {
+    const int b = g * kGroupBlocks, left = blocks - b;
+    of_x[g] = Format::group_of(static_cast<const std::int8_t*>(x.values) + 32 * b, x.scales + b,
+                               left < kGroupBlocks ? left : kGroupBlocks);
+  }
+  for (; r + 4 <= last; r += 4) gemv_stream_int8<Format, 4>(w, of_x, y, r);
+  for (; r < last; ++r) gemv_stream_int8<Format, 1>(w, of_x, y, r);
 }
 
 }  // namespace
