@@ -6,6 +6,17 @@
 
 namespace assay::cpu {
 
+namespace {
+
+/// Positions of a chunk where some see `keys`: one chunk where more would cost threads a meeting and bring little, else
+/// an even number, so that two threads have as much to do.
+int keys_of_chunk(int keys) {
+  const int chunks = keys <= kKeysAlone ? 1 : (keys + 2 * kKeysOfChunk - 1) / (2 * kKeysOfChunk) * 2;
+  return std::max(1, (keys + chunks - 1) / chunks);
+}
+
+}  // namespace
+
 std::size_t partial_floats(int batch, int heads, int head_dim, int keys) {
   const std::size_t chunks = std::size_t(keys) / kKeysOfChunk + 2;
   return std::size_t(batch) * kFewQueries * std::size_t(heads) * chunks * std::size_t(head_dim + 2);
@@ -13,6 +24,15 @@ std::size_t partial_floats(int batch, int heads, int head_dim, int keys) {
 
 void attend(const Team& team, const KernelTable& kernels, const KvCache& cache, const Queries& queries,
             float* partial) {
+  const auto keys_of = [&](int b) {
+    std::int32_t low = std::numeric_limits<std::int32_t>::max(), high = 0;
+    for (int t = b * queries.stride; t < b * queries.stride + queries.tokens; ++t) {
+      low = std::min(low, queries.from[t]);
+      high = std::max(high, queries.to[t]);
+    }
+    return std::max(0, high - low);
+  };
+  const bool few = queries.tokens <= kFewQueries;
   const auto of_row = [&](int b, float* parts) {
     const std::ptrdiff_t first = std::ptrdiff_t(b) * queries.stride, values = first * queries.heads * queries.head_dim;
     return kernels::Attention{.q = queries.q + values,
@@ -30,7 +50,7 @@ void attend(const Team& team, const KernelTable& kernels, const KvCache& cache, 
                               .capacity = cache.capacity(),
                               .mask_first = 0,
                               .mask_stride = 0,
-                              .chunk = queries.tokens <= kFewQueries ? kKeysOfChunk : 0,
+                              .chunk = few ? keys_of_chunk(keys_of(b)) : 0,
                               .scale = 1};
   };
   const auto parts_of = [&](int chunks) {
@@ -40,13 +60,9 @@ void attend(const Team& team, const KernelTable& kernels, const KvCache& cache, 
     if (team.clock == nullptr) return;
     double pairs = 0, keys = 0;
     for (int b = 0; b < queries.batch(); ++b) {
-      std::int32_t low = std::numeric_limits<std::int32_t>::max(), high = 0;
-      for (int t = b * queries.stride; t < b * queries.stride + queries.tokens; ++t) {
+      for (int t = b * queries.stride; t < b * queries.stride + queries.tokens; ++t)
         pairs += std::max(0, queries.to[t] - queries.from[t]);
-        low = std::min(low, queries.from[t]);
-        high = std::max(high, queries.to[t]);
-      }
-      keys += std::max(0, high - low);
+      keys += keys_of(b);
     }
     team.lap("attention", {.bytes = keys * 2 * double(cache.row_bytes()),
                            .flops = 4 * pairs * queries.heads * queries.head_dim,
@@ -56,10 +72,9 @@ void attend(const Team& team, const KernelTable& kernels, const KvCache& cache, 
   for (int b = 0; b < queries.batch(); ++b) total += attention_units(of_row(b, partial));
   bool merge = false;
   float* parts = partial;
-  if (queries.batch() == 1) {
+  if (queries.batch() == 1 && !few) {
     // Later tokens see more keys: they go first, so that threads end together.
     const kernels::Attention attention = of_row(0, parts);
-    merge = attention_chunks(attention) > 1;
     team.take_turns(total, [&](int i) { kernels.attention(attention, total - 1 - i, total - i); });
   } else {
     const Team::Part part = team.split(total);

@@ -26,11 +26,11 @@ void KvCache::reserve(int length, int unit) {
   for (auto& side : sides_)
     for (std::size_t b = 0; b < side.size(); ++b) {
       if (window_ == 0 || held_[b].length <= before) {  // key p lies in row p as before
-        side[b].grow(bytes);
+        side[b].grow(bytes, true);
         continue;
       }
       Pages longer;
-      longer.grow(bytes);
+      longer.grow(bytes, true);
       for (int key = held_[b].from; key < held_[b].length; ++key)
         std::memcpy(longer.data() + std::size_t(key % needed) * row_bytes(),
                     side[b].data() + std::size_t(key % before) * row_bytes(), row_bytes());

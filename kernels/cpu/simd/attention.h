@@ -65,7 +65,7 @@ struct Work {
   int from[kAttentionRows],
       to[kAttentionRows];  ///< keys of the block that a row sees: from <= key < to, none if to is 0
   const std::byte *k_rows[kKeys], *v_rows[kKeys];
-  const std::byte* k_next[kKeys];  ///< of the block that follows
+  const std::byte* k_next[kKeys];  ///< of the block that follows, if only that of the call's next unit
   /// V of a key, while K's are worked on.
   void fetch_values(int key, int row_bytes) const {
     for (int at = 0; at < row_bytes; at += kLine) fetch_line(v_rows[key] + at);
@@ -323,7 +323,7 @@ struct Rounding {
 
 template <class Kv, bool kRounds>
 struct Many : Rounding<kRounds> {
-  static constexpr int kBlock = kKeys;
+  static constexpr int kBlock = kKeys, kGrain = 32;
   static void scores(Work& w, int rows, int d, int keys) {
     turn_round<Kv>(w, d, keys);
     in_tiles<kTileRows>(rows, [&]<int R>(int row) {
@@ -341,7 +341,9 @@ struct Many : Rounding<kRounds> {
 
 template <class Kv, bool kRounds>
 struct Few : Rounding<kRounds> {
-  static constexpr int kBlock = 48;  ///< K and V of so many, heads of 256, fill the first-level cache
+  /// K and V of so many, heads of 256, fill the first-level cache. Blocks hold about the same, as what is asked for in
+  /// one is what the next one holds.
+  static constexpr int kBlock = 48, kGrain = 4;
   static void scores(Work& w, int rows, int d, int keys) {
     in_tiles<kTileRows>(rows, [&]<int R>(int row) { few_scores<Kv, R>(w, row, d, keys); });
   }
@@ -353,9 +355,11 @@ struct Few : Rounding<kRounds> {
   }
 };
 
-/// Query rows [first, first + rows) of a unit.
+/// Query rows [first, first + rows) of a unit. @param next  the unit that the call goes on with, without positions if
+/// none
 template <class Kv, class Way>
-[[gnu::noinline]] void attend(const Attention& a, const AttentionUnit& u, int chunks, Work& w, int first, int rows) {
+[[gnu::noinline]] void attend(const Attention& a, const AttentionUnit& u, const AttentionUnit& next, int chunks,
+                              Work& w, int first, int rows) {
   const int group = a.heads / a.kv_heads, d = a.head_dim, padded = (d + kWidth - 1) / kWidth * kWidth;
   const size_t bytes = Kv::bytes(a.kv_heads * d), lane = Kv::bytes(u.kv_head * d);
   for (int r = 0; r < rows; ++r) {
@@ -368,19 +372,26 @@ template <class Kv, class Way>
   for (int i = 0; i < rows * padded; i += kWidth) store(w.y + i, zero());
 
   Way::take_queries(w, rows, d);
+  const auto after = [&](int slot) { return slot + 1 == a.capacity ? 0 : slot + 1; };
   int slot = u.begin < u.end ? u.begin % a.capacity : 0;
-  constexpr int kBlock = Way::kBlock;
-  for (int begin = u.begin; begin < u.end; begin += kBlock) {
-    const int keys = u.end - begin < kBlock ? u.end - begin : kBlock;
-    for (int key = 0; key < kBlock; ++key) {  // behind the end the last key again, which nobody sees
+  const int blocks = (u.end - u.begin + Way::kBlock - 1) / Way::kBlock;
+  const int most =
+      blocks == 0 ? 0 : ((u.end - u.begin + blocks - 1) / blocks + Way::kGrain - 1) / Way::kGrain * Way::kGrain;
+  for (int begin = u.begin; begin < u.end; begin += most) {
+    const int keys = u.end - begin < most ? u.end - begin : most;
+    for (int key = 0; key < Way::kBlock; ++key) {  // behind the end the last key again, which nobody sees
       w.k_rows[key] = a.k + size_t(slot) * bytes + lane;
       w.v_rows[key] = a.v + size_t(slot) * bytes + lane;
-      if (key + 1 < keys || keys == kBlock) slot = slot + 1 == a.capacity ? 0 : slot + 1;
+      if (key + 1 < keys) slot = after(slot);
     }
-    for (int key = 0, next = slot; key < kBlock; ++key) {
-      // Behind the last block nothing follows: what is there already costs no fetch.
-      w.k_next[key] = begin + kBlock < u.end ? a.k + size_t(next) * bytes + lane : w.k_rows[key];
-      next = next + 1 == a.capacity ? 0 : next + 1;
+    slot = after(slot);
+    const bool goes_on = begin + most < u.end;
+    int soon = goes_on ? slot : next.begin % a.capacity;
+    const std::byte* const k = a.k + (goes_on ? lane : Kv::bytes(next.kv_head * d));
+    for (int key = 0; key < Way::kBlock; ++key) {
+      // Where nothing follows: what is there already costs no fetch.
+      w.k_next[key] = goes_on || next.begin + key < next.end ? k + size_t(soon) * bytes : w.k_rows[key];
+      soon = after(soon);
     }
     for (int r = 0; r < rows; ++r) {
       const int from = a.from[w.token[r]] - begin, to = a.to[w.token[r]] - begin;
@@ -415,12 +426,13 @@ void attention_in_ways(const Attention& a, int first, int last) {
   const int chunks = attention_chunks(a), group = a.heads / a.kv_heads;
   for (int index = first; index < last; ++index) {
     const AttentionUnit u = attention_unit(a, index);
+    const AttentionUnit next = index + 1 < last ? attention_unit(a, index + 1) : AttentionUnit{};
     for (int row = 0; row < u.tokens * group; row += kAttentionRows) {
       const int left = u.tokens * group - row, rows = left < kAttentionRows ? left : kAttentionRows;
       if (rows >= kManyRows || a.head_dim % kWidth != 0)
-        attend<Kv, ManyWay>(a, u, chunks, work, row, rows);
+        attend<Kv, ManyWay>(a, u, next, chunks, work, row, rows);
       else
-        attend<Kv, FewWay>(a, u, chunks, work, row, rows);
+        attend<Kv, FewWay>(a, u, next, chunks, work, row, rows);
     }
   }
 }

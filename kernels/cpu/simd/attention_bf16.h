@@ -115,7 +115,7 @@ struct Pairs {
 };
 
 struct ManyPairs : Pairs {
-  static constexpr int kBlock = kKeys;
+  static constexpr int kBlock = kKeys, kGrain = 32;
   static void scores(Work& w, int rows, int d, int keys) {
     turn_round<KvPairs>(w, d / 2, keys);
     if (d % 2 != 0)
@@ -158,7 +158,10 @@ template <int R>
       const Keep kept = d - i < 2 * kWidth ? 0x00ff : 0xffff;
       __m512i k[kColumns];
 #pragma GCC unroll 16
-      for (int c = 0; c < kColumns; ++c) k[c] = _mm512_maskz_loadu_epi32(kept, KvBf16::bits(w.k_rows[key + c], i));
+      for (int c = 0; c < kColumns; ++c) {
+        k[c] = _mm512_maskz_loadu_epi32(kept, KvBf16::bits(w.k_rows[key + c], i));
+        if (row == 0) fetch_line(w.v_rows[key + c] + 2 * i);
+      }
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const __m512i q = _mm512_maskz_loadu_epi32(kept, w.q[row + r] + i / 2);
@@ -170,8 +173,6 @@ template <int R>
     store(dots, sums(pairs));
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) memcpy(w.scores + (row + r) * kKeys + key, dots + r * kColumns, kColumns * 4);
-#pragma GCC unroll 16
-    for (int c = 0; c < kColumns && row == 0; ++c) w.fetch_values(key + c, 2 * d);
   }
 }
 
@@ -220,7 +221,7 @@ void few_add_pairs_of_rows(Work& w, int row, int& i, int padded, int keys) {
 }
 
 struct FewPairs : Pairs {
-  static constexpr int kBlock = 48;  ///< as Few has
+  static constexpr int kBlock = 48, kGrain = 4;  ///< as Few has
   static void scores(Work& w, int rows, int d, int keys) {
     in_tiles<kTileRows>(rows, [&]<int R>(int row) { few_pair_scores<R>(w, row, d, keys); });
   }
