@@ -10,7 +10,8 @@ namespace assay::kernels::cpu {
 namespace {
 
 /// kRows rows at a time share x; two sums a row hide the latency of a fused multiply-add. Formats that need no
-/// unpacking take one row: memory is read in one stream, which the hardware foresees.
+/// unpacking take one row as long as x stays in the first-level cache: memory is read in one stream, which the hardware
+/// foresees.
 template <class V, class W, class X, int kRows>
 void gemv_rows(const Weights& w, const Activations& x, float* y, int row) {
   const std::size_t bytes = W::bytes(w.cols);
@@ -54,7 +55,7 @@ void gemv_rows(const Weights& w, const Activations& x, float* y, int row) {
 template <class V, class W, class X>
 void gemv_float(const Weights& w, const Activations& x, float* y, int first, int last) {
   int r = first;
-  if constexpr (W::kUnpacked)
+  if (W::kUnpacked || X::bytes(w.cols) > kMostKept)
     for (; r + 4 <= last; r += 4) gemv_rows<V, W, X, 4>(w, x, y, r);
   for (; r < last; ++r) gemv_rows<V, W, X, 1>(w, x, y, r);
 }

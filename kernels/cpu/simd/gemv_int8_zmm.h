@@ -118,15 +118,15 @@ void gemv_rows_int8(const Weights& w, const Activations& x, float* y, int row) {
 template <class Format>
 [[maybe_unused]] void gemv_int8(const Weights& w, const Activations& x, float* y, int first, int last) {
   using Group = typename Format::Group;
-  constexpr int kMostKept = 22528 / sizeof(Group);  // beside weights, in 32 KiB
+  constexpr int kMostGroups = kMostKept / sizeof(Group);
   const int blocks = w.cols / 32, groups = (blocks + kGroupBlocks - 1) / kGroupBlocks;
   int r = first;
-  if (groups > kMostKept) {
+  if (groups > kMostGroups) {
     for (; r + Format::kRows <= last; r += Format::kRows) gemv_rows_int8<Format, Format::kRows>(w, x, y, r);
     for (; r < last; ++r) gemv_rows_int8<Format, 1>(w, x, y, r);
     return;
   }
-  alignas(Group) std::byte kept[kMostKept * sizeof(Group)];  // not set to anything first
+  alignas(Group) std::byte kept[kMostGroups * sizeof(Group)];  // not set to anything first
   auto* const of_x = reinterpret_cast<Group*>(kept);
   for (int g = 0; g < groups; ++g) {
     const int b = g * kGroupBlocks, left = blocks - b;
