@@ -12,8 +12,9 @@
 // head of K/V (all query heads of its group: K/V are read once for them), times one chunk of `chunk` positions, counted
 // from the lowest that the block's tokens see. chunk 0: one chunk holds all. With several chunks (a decoding step,
 // where tokens and heads alone are too few units for threads) each leaves its part in `partial`, and attention_merge.h
-// makes y of them. The answer depends on chunk, which is the caller's constant, not on who works on what: the same bits
-// for any split of the units. attention_chunks(a): how many there are; with 1 y is written and partial may be nullptr.
+// makes y of them. The answer depends on chunk, which the caller chooses by the keys alone, not on who works on what:
+// the same bits for any split of the units. attention_chunks(a): how many there are; with 1 y is written and partial
+// may be nullptr.
 // Shapes: q, y [tokens, heads * head_dim]; from, to [tokens]; partial [tokens, heads, chunks, head_dim + 2]: the values
 // normed within the chunk, the largest s, and the sum of exp(s - largest); zeros, -infinity and 0 of a chunk that the
 // token sees nothing of. head_dim 1 to 512; heads a multiple of kv_heads.
