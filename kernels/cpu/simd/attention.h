@@ -355,13 +355,34 @@ struct Few : Rounding<kRounds> {
   }
 };
 
+/// Where K and V of a unit's positions [begin, begin + keys) lie, and K of the positions behind them: the unit's, or
+/// else those that the next unit begins with. @param block  rows to be found, whether there are so many keys or not
+template <class Kv>
+void find_rows(const Attention& a, const AttentionUnit& u, const AttentionUnit& next, int begin, int keys, int block,
+               Work& w) {
+  const size_t bytes = Kv::bytes(a.kv_heads * a.head_dim);
+  const auto lane = [&](const AttentionUnit& unit) { return Kv::bytes(unit.kv_head * a.head_dim); };
+  const auto after = [&](int slot) { return slot + 1 == a.capacity ? 0 : slot + 1; };
+  int slot = begin % a.capacity;
+  for (int key = 0; key < block; ++key) {  // behind the end the last key again, which nobody sees
+    const size_t row = size_t(slot) * bytes + lane(u);
+    w.k_rows[key] = a.k + row;
+    w.v_rows[key] = a.v + row;
+    if (key + 1 < keys) slot = after(slot);
+  }
+  const bool goes_on = begin + keys < u.end;
+  slot = goes_on ? after(slot) : next.begin % a.capacity;
+  const std::byte* const k = a.k + lane(goes_on ? u : next);
+  for (int key = 0; key < block; ++key, slot = after(slot))  // where nothing follows: what is there costs no fetch
+    w.k_next[key] = goes_on || next.begin + key < next.end ? k + size_t(slot) * bytes : w.k_rows[key];
+}
+
 /// Query rows [first, first + rows) of a unit. @param next  the unit that the call goes on with, without positions if
 /// none
 template <class Kv, class Way>
 [[gnu::noinline]] void attend(const Attention& a, const AttentionUnit& u, const AttentionUnit& next, int chunks,
                               Work& w, int first, int rows) {
   const int group = a.heads / a.kv_heads, d = a.head_dim, padded = (d + kWidth - 1) / kWidth * kWidth;
-  const size_t bytes = Kv::bytes(a.kv_heads * d), lane = Kv::bytes(u.kv_head * d);
   for (int r = 0; r < rows; ++r) {
     w.token[r] = u.token + (first + r) / group;
     const int head = u.kv_head * group + (first + r) % group;
@@ -372,27 +393,12 @@ template <class Kv, class Way>
   for (int i = 0; i < rows * padded; i += kWidth) store(w.y + i, zero());
 
   Way::take_queries(w, rows, d);
-  const auto after = [&](int slot) { return slot + 1 == a.capacity ? 0 : slot + 1; };
-  int slot = u.begin < u.end ? u.begin % a.capacity : 0;
   const int blocks = (u.end - u.begin + Way::kBlock - 1) / Way::kBlock;
-  const int most =
-      blocks == 0 ? 0 : ((u.end - u.begin + blocks - 1) / blocks + Way::kGrain - 1) / Way::kGrain * Way::kGrain;
+  const int each = blocks == 0 ? 0 : (u.end - u.begin + blocks - 1) / blocks;
+  const int most = (each + Way::kGrain - 1) / Way::kGrain * Way::kGrain;
   for (int begin = u.begin; begin < u.end; begin += most) {
     const int keys = u.end - begin < most ? u.end - begin : most;
-    for (int key = 0; key < Way::kBlock; ++key) {  // behind the end the last key again, which nobody sees
-      w.k_rows[key] = a.k + size_t(slot) * bytes + lane;
-      w.v_rows[key] = a.v + size_t(slot) * bytes + lane;
-      if (key + 1 < keys) slot = after(slot);
-    }
-    slot = after(slot);
-    const bool goes_on = begin + most < u.end;
-    int soon = goes_on ? slot : next.begin % a.capacity;
-    const std::byte* const k = a.k + (goes_on ? lane : Kv::bytes(next.kv_head * d));
-    for (int key = 0; key < Way::kBlock; ++key) {
-      // Where nothing follows: what is there already costs no fetch.
-      w.k_next[key] = goes_on || next.begin + key < next.end ? k + size_t(soon) * bytes : w.k_rows[key];
-      soon = after(soon);
-    }
+    find_rows<Kv>(a, u, next, begin, keys, Way::kBlock, w);
     for (int r = 0; r < rows; ++r) {
       const int from = a.from[w.token[r]] - begin, to = a.to[w.token[r]] - begin;
       w.from[r] = from > 0 ? from : 0;
