@@ -5,21 +5,19 @@
 #include <limits>
 
 namespace assay::cpu {
-
 namespace {
 
-/// Positions of a chunk where some see `keys`: one chunk where more would cost threads a meeting and bring little, else
-/// an even number, so that two threads have as much to do.
-int keys_of_chunk(int keys) {
-  const int chunks = keys <= kKeysAlone ? 1 : (keys + 2 * kKeysOfChunk - 1) / (2 * kKeysOfChunk) * 2;
-  return std::max(1, (keys + chunks - 1) / chunks);
-}
+/// Chunks that `keys` are cut into: one where more would cost threads a meeting and bring little, else an even number,
+/// so that two threads have as much to do. No fewer for more keys.
+int chunks_of(int keys) { return keys <= kKeysAlone ? 1 : (keys + 2 * kKeysOfChunk - 1) / (2 * kKeysOfChunk) * 2; }
+
+int keys_of_chunk(int keys) { return std::max(1, (keys + chunks_of(keys) - 1) / chunks_of(keys)); }
 
 }  // namespace
 
 std::size_t partial_floats(int batch, int heads, int head_dim, int keys) {
-  const std::size_t chunks = std::size_t(keys) / kKeysOfChunk + 2;
-  return std::size_t(batch) * kFewQueries * std::size_t(heads) * chunks * std::size_t(head_dim + 2);
+  return std::size_t(batch) * kFewQueries * std::size_t(heads) * std::size_t(chunks_of(keys)) *
+         std::size_t(head_dim + 2);
 }
 
 void attend(const Team& team, const KernelTable& kernels, const KvCache& cache, const Queries& queries,

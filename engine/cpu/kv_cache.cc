@@ -23,14 +23,15 @@ void KvCache::reserve(int length, int unit) {
   if (window_ == 0) needed = std::max(needed + 256, capacity_ + capacity_ / 2);  // untouched pages cost nothing
   const int before = std::exchange(capacity_, needed);
   const std::size_t bytes = std::size_t(needed) * row_bytes();
+  const bool huge = window_ == 0;  // many rings of a few MiB, hardly filled by a short prompt, would take too much
   for (auto& side : sides_)
     for (std::size_t b = 0; b < side.size(); ++b) {
       if (window_ == 0 || held_[b].length <= before) {  // key p lies in row p as before
-        side[b].grow(bytes, true);
+        side[b].grow(bytes, huge);
         continue;
       }
       Pages longer;
-      longer.grow(bytes, true);
+      longer.grow(bytes);
       for (int key = held_[b].from; key < held_[b].length; ++key)
         std::memcpy(longer.data() + std::size_t(key % needed) * row_bytes(),
                     side[b].data() + std::size_t(key % before) * row_bytes(), row_bytes());
