@@ -150,25 +150,33 @@ struct ManyPairs : Pairs {
 template <int R>
 [[gnu::noinline]] void few_pair_scores(Work& w, int row, int d, int keys) {
   constexpr int kColumns = kPairs / R;
+  const float* const q = w.q[row];
+  const ptrdiff_t stride = R == 1 ? 0 : w.q[row + 1] - q;  // rows lie side by side (take_queries)
+  const int whole = d / (2 * kWidth) * (2 * kWidth);
   for (int key = 0; key < keys; key += kColumns) {
     Lanes pairs[kPairs];
 #pragma GCC unroll 16
     for (Lanes& pair : pairs) pair = zero();
-    for (int i = 0; i < d; i += 2 * kWidth) {
-      const Keep kept = d - i < 2 * kWidth ? 0x00ff : 0xffff;
+    const std::byte *k_at[kColumns], *v_at[kColumns];
+#pragma GCC unroll 16
+    for (int c = 0; c < kColumns; ++c) k_at[c] = w.k_rows[key + c], v_at[c] = w.v_rows[key + c];
+    const auto step = [&](int i, const auto& loaded) __attribute__((always_inline)) {
       __m512i k[kColumns];
 #pragma GCC unroll 16
       for (int c = 0; c < kColumns; ++c) {
-        k[c] = _mm512_maskz_loadu_epi32(kept, KvBf16::bits(w.k_rows[key + c], i));
-        if (row == 0) fetch_line(w.v_rows[key + c] + 2 * i);
+        k[c] = loaded(k_at[c] + 2 * i);
+        if (row == 0) fetch_line(v_at[c] + 2 * i);
       }
+      const float* of_row = q + i / 2;
 #pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) {
-        const __m512i q = _mm512_maskz_loadu_epi32(kept, w.q[row + r] + i / 2);
+      for (int r = 0; r < R; ++r, of_row += stride) {
+        const __m512i lanes = loaded(of_row);
 #pragma GCC unroll 16
-        for (int c = 0; c < kColumns; ++c) pairs[r * kColumns + c] = dot(pairs[r * kColumns + c], k[c], q);
+        for (int c = 0; c < kColumns; ++c) pairs[r * kColumns + c] = dot(pairs[r * kColumns + c], k[c], lanes);
       }
-    }
+    };
+    for (int i = 0; i < whole; i += 2 * kWidth) step(i, load_pairs);
+    if (whole < d) step(whole, [](const void* p) { return _mm512_maskz_loadu_epi32(0x00ff, p); });
     alignas(64) float dots[kPairs];
     store(dots, sums(pairs));
 #pragma GCC unroll 16
@@ -183,35 +191,41 @@ template <int R, int C>
   const __m512i at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   const __m512i low = _mm512_add_epi32(_mm512_mullo_epi32(at, _mm512_set1_epi32(0x00010001)), of_two);
   const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(0x00100010));
+  const auto loaded = [](const std::byte* p) {
+    return C == 1 ? _mm512_castsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))) : load_pairs(p);
+  };
   Lanes y[R][C];
+  float* of_row = w.y + row * padded + i;
 #pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
+  for (int r = 0; r < R; ++r, of_row += padded)
 #pragma GCC unroll 16
-    for (int c = 0; c < C; ++c)
-      y[r][c] = multiply(all(w.down[row + r]), load(w.y + (row + r) * padded + i + c * kWidth));
+    for (int c = 0; c < C; ++c) y[r][c] = multiply(all(w.down[row + r]), load(of_row + c * kWidth));
   NextKeys<KvBf16> next(w, keys, i, padded);
-  for (int key = 0; key < keys; key += 2) {
+  const float* weights = w.scores + row * kKeys;
+  const std::byte* const* rows = w.v_rows;
+  const size_t lane = KvBf16::bytes(i);
+  for (const std::byte* const* const end = rows + keys; rows < end; rows += 2, ++weights) {
     __m512i v[C];
 #pragma GCC unroll 16
     for (int c = 0; c < C; c += 2) {
-      const Keep kept = C == 1 ? 0x00ff : 0xffff;
-      const __m512i even = _mm512_maskz_loadu_epi32(kept, KvBf16::bits(w.v_rows[key], i + c * kWidth)),
-                    odd = _mm512_maskz_loadu_epi32(kept, KvBf16::bits(w.v_rows[key + 1], i + c * kWidth));
+      const __m512i even = loaded(rows[0] + lane + KvBf16::bytes(c * kWidth)),
+                    odd = loaded(rows[1] + lane + KvBf16::bytes(c * kWidth));
       v[c] = _mm512_permutex2var_epi16(even, low, odd);
       if constexpr (C > 1) v[c + 1] = _mm512_permutex2var_epi16(even, high, odd);
     }
     next.fetch<2 * int(KvBf16::bytes(C * kWidth))>();
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const __m512i weight = all_pairs(w.scores + (row + r) * kKeys + key / 2);
+      const __m512i weight = all_pairs(weights + r * kKeys);
 #pragma GCC unroll 16
       for (int c = 0; c < C; ++c) y[r][c] = dot(y[r][c], v[c], weight);
     }
   }
+  of_row = w.y + row * padded + i;
 #pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
+  for (int r = 0; r < R; ++r, of_row += padded)
 #pragma GCC unroll 16
-    for (int c = 0; c < C; ++c) store(w.y + (row + r) * padded + i + c * kWidth, y[r][c]);
+    for (int c = 0; c < C; ++c) store(of_row + c * kWidth, y[r][c]);
 }
 
 template <int R, int C>
