@@ -23,16 +23,23 @@ class SoftTokens {
   /// are left; none left at all is no error: a placeholder that was generated keeps the pad token's embedding, as in
   /// transformers).
   Result<void> check(const Plan& plan, std::span<const std::int64_t> ids) const;
-  /// Puts soft tokens, unscaled, over the embeddings at their kind's placeholders, in order. check() has passed.
-  /// Source: Gemma4Model.forward (transformers 5.22.2).
-  void merge(const Plan& plan, std::span<const std::int64_t> ids, Rows<float> embeds);
+  /// A call's placeholders take the next soft tokens, in (row, position) order. check() has passed.
+  /// @param ids  [batch, tokens], all of the call
+  void begin(const Plan& plan, Rows<const std::int64_t> ids);
+  /// Puts soft tokens, unscaled, over the embeddings at their kind's placeholders. A batch row's tokens come in order,
+  /// in as many pieces as may be and whatever other rows have come to. Source: Gemma4Model.forward (transformers
+  /// 5.22.2).
+  /// @param ids  of batch row b, as many as there are embeds
+  void merge(const Plan& plan, int b, std::span<const std::int64_t> ids, Rows<float> embeds);
 
  private:
   struct Queue {
     std::vector<float> values;
     int hidden = 0;
-    std::size_t used = 0;  ///< values
-    bool open() const { return used < values.size(); }
+    std::size_t used = 0;           ///< soft tokens, those of the call included
+    std::vector<std::size_t> next;  ///< of the call's batch rows: which soft token comes next; empty: none was left
+    std::size_t count() const { return hidden == 0 ? 0 : values.size() / std::size_t(hidden); }
+    bool open() const { return used < count(); }
   };
   static std::array<std::optional<std::int64_t>, 3> placeholders(const Plan& plan);
 

@@ -149,6 +149,7 @@ void TextDecoder::run(Rows<const std::int64_t> ids, Memory& memory, int logit_ro
   pass.all_rows = pass.sheet.wants_rows(int(plan().layers.size()));
   plan_pieces(memory.sequence, pass.batch, pass.tokens);
   plan_memory(pass, memory);
+  memory.soft.begin(plan(), ids);
   if (pass.logits) {
     const std::size_t rows = std::size_t(pass.batch) * std::size_t(logit_rows);
     const auto carve = [&](Carver carver) {
@@ -230,7 +231,7 @@ void TextDecoder::embed_tokens(const Team& team, Pass& pass, const Piece& piece)
   team.one([&] {
     for (int b = 0; b < pass.batch; ++b)
       pass.memory.soft.merge(
-          plan(), pass.ids.row(b).subspan(std::size_t(piece.start), std::size_t(piece.tokens)),
+          plan(), b, pass.ids.row(b).subspan(std::size_t(piece.start), std::size_t(piece.tokens)),
           {buffers.x + std::ptrdiff_t(b * piece.tokens) * plan().hidden, piece.tokens, plan().hidden});
     if (pass.sheet.wants(Tap::embed, -1))
       pass.sheet.take({Tap::embed, -1}, piece.start, {buffers.x, rows, plan().hidden});
