@@ -3,6 +3,7 @@
 #include <string>
 
 #include "engine/cpu/assistant.h"
+#include "engine/cpu/limits.h"
 #include "engine/cpu/session.h"
 #include "kernels/formats.h"
 #include "kernels/registry.h"
@@ -11,18 +12,8 @@
 namespace assay {
 namespace {
 
-/// A head's keys are whole blocks of the cache's format, or attention would read past their end.
-Result<void> check_kv(const Plan& plan, kernels::Format kv) {
-  const int block = kernels::block_values(kv);
-  for (const LayerPlan& layer : plan.layers)
-    if (layer.head_dim % block != 0)
-      return fail({Failure::unsupported, "cpu", "kv", "heads of a multiple of " + std::to_string(block),
-                   std::to_string(layer.head_dim)});
-  return {};
-}
-
 Result<std::unique_ptr<Session>> open(const Checkpoint& checkpoint, const cpu::Options& options) {
-  ASSAY_CHECK(check_kv(checkpoint.plan, options.kv));
+  ASSAY_CHECK(cpu::check_limits(checkpoint.plan, options.kv));
   if (checkpoint.plan.assistant) {
     ASSAY_TRY(drafter, cpu::AssistantSession::open(checkpoint, options));
     return drafter;
