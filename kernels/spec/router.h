@@ -2,8 +2,10 @@
 // (rms_norm.h with weight = router scale * hidden^-0.5, gemm.h).
 //   probs[t, e] = softmax of scores[t, .]
 //   ids[t, 0..used) = the experts with the largest probs, largest first; of equals the lower number first, which
-//     torch.topk leaves open
-//   weights[t, i] = probs[t, ids[t, i]] / sum over i of probs[t, ids[t, i]] * expert_scale[ids[t, i]]
+//     torch.topk leaves open. Probs that are NaN (all of a token's, where a score is NaN or infinity) are equals behind
+//     all others: whatever scores hold, ids are valid and distinct, for others address memory by them
+//   weights[t, i] = probs[t, ids[t, i]] / sum over i of probs[t, ids[t, i]] * expert_scale[ids[t, i]],
+//     NaN where a prob of them is
 // Shapes: scores, probs [tokens, experts]; probs may be scores. expert_scale [experts]; ids, weights [tokens, used],
 // 1 <= used <= experts. first and last are tokens. Writes the rows [first, last) of probs, ids and weights only, reads
 // nothing outside its operands. Arithmetic: fp32; ids are those of the probs that the kernel itself has worked out.
