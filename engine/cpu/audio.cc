@@ -91,7 +91,7 @@ struct Audio::Buffers {
   Operands operands;
 
   static Buffers carve(Carver& carver, const AudioPlan& plan, int features, std::size_t half, std::size_t rows,
-                       const Widths& widths) {
+                       const Widths& widths, const OperandKernels& kernels) {
     Buffers b{};
     const auto hidden = std::size_t(plan.hidden), output = std::size_t(plan.output);
     std::size_t wide = 2 * hidden;
@@ -107,7 +107,7 @@ struct Audio::Buffers {
     for (float** each : {&b.x, &b.normed, &b.q, &b.k, &b.v, &b.out}) *each = carver.take<float>(rows * hidden);
     b.wide = carver.take<float>(rows * wide);
     for (float** each : {&b.encoded, &b.real}) *each = carver.take<float>(rows * output);
-    b.operands = Operands::carve(carver, rows, widths, clipped);
+    b.operands = Operands::carve(carver, rows, widths, clipped, kernels);
     return b;
   }
 };
@@ -119,6 +119,7 @@ Result<Audio> Audio::open(Loader& loader, const Plan& plan, const Options& optio
   audio.options_ = options;
   ASSAY_TRY(kernels, TowerKernels::make());
   audio.kernels_ = kernels;
+  audio.operand_kernels_ = OperandKernels::best();
   AudioWeights& w = audio.weights_;
   const AudioPlan& from = *plan.audio;
   w.embedding_projection = loader.matrix("model.embed_audio.embedding_projection.weight", plan.hidden, from.output);
@@ -302,10 +303,11 @@ int Audio::encode(const AudioClip& clip, AudioTaps& taps, std::vector<float>& so
                                              : halved(half);
   const int rows = int(real.size()), count = int(std::ranges::count_if(real, [](auto v) { return v != 0; }));
   Carver measure;
-  Buffers::carve(measure, plan_, clip.features_of_frame, half.size(), real.size(), widths_);
+  Buffers::carve(measure, plan_, clip.features_of_frame, half.size(), real.size(), widths_, operand_kernels_);
   arena_.grow(measure.used());
   Carver carver(arena_.data());
-  const Buffers b = Buffers::carve(carver, plan_, clip.features_of_frame, half.size(), real.size(), widths_);
+  const Buffers b =
+      Buffers::carve(carver, plan_, clip.features_of_frame, half.size(), real.size(), widths_, operand_kernels_);
   if (taps.frames.wants(Tap::audio_mel, -1))
     taps.frames.take({Tap::audio_mel, -1}, clip.first_frame, {clip.features, clip.length, clip.features_of_frame});
   const std::size_t before = soft.size();

@@ -77,6 +77,7 @@ class Audio {
   Options options_;
   AudioWeights weights_;
   TowerKernels kernels_;
+  OperandKernels operand_kernels_;
   Widths widths_;
   std::int64_t work_ = 0;
   Pages arena_;

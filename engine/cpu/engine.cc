@@ -1,5 +1,7 @@
 #include "engine/cpu/engine.h"
 
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/cpu/assistant.h"
@@ -28,6 +30,22 @@ std::string arithmetic_of(const cpu::Options& options) {
   return options.kv == kernels::Format::fp32 ? acts : acts + "+kv=" + std::string(kernels::name(options.kv));
 }
 
+/// Dispatch is limited while a session is opened, which keeps the kernels that it took, and no longer: not even where
+/// opening throws.
+class IsaLimit {
+ public:
+  explicit IsaLimit(std::optional<kernels::Isa> isa) : set_(isa && kernels::limit_isa(isa)) {}
+  ~IsaLimit() {
+    if (set_) kernels::limit_isa(std::nullopt);
+  }
+  IsaLimit(const IsaLimit&) = delete;
+  IsaLimit& operator=(const IsaLimit&) = delete;
+  bool set() const { return set_; }
+
+ private:
+  bool set_;
+};
+
 Result<std::unique_ptr<Session>> open_packed(const Checkpoint& checkpoint, const cpu::Options& options) {
   if (!options.weights) return open(checkpoint, options);
   Checkpoint packed = checkpoint;
@@ -46,12 +64,11 @@ Engine cpu_engine(const cpu::Options& options) {
                   .batch = true,
                   .step = false},
           .open = [options](const Checkpoint& checkpoint) -> Result<std::unique_ptr<Session>> {
-            if (options.isa && !kernels::limit_isa(options.isa))
+            const IsaLimit limit(options.isa);
+            if (options.isa && !limit.set())
               return fail({Failure::unsupported, "cpu", "isa", "one that this machine has",
                            std::string(kernels::name(*options.isa))});
-            auto session = open_packed(checkpoint, options);
-            if (options.isa) kernels::limit_isa(std::nullopt);  // the session keeps the kernels that it took
-            return session;
+            return open_packed(checkpoint, options);
           }};
 }
 

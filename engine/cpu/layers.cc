@@ -30,6 +30,7 @@ Result<Layers> Layers::make(const Plan& plan, std::vector<LayerWeights> weights,
   Layers layers(plan, options);
   ASSAY_TRY(kernels, KernelTable::make(options.kv, options.acts));
   layers.kernels_ = kernels;
+  layers.operand_kernels_ = OperandKernels::best();
   layers.weights_ = std::move(weights);
   layers.middle_ = middle_of(layers.weights_);
   layers.widths_ = TextWidths(widths, layers.weights_);
@@ -42,18 +43,22 @@ Result<Layers> Layers::make(const Plan& plan, std::vector<LayerWeights> weights,
   }
   layers.work_ = work_of_an_op(layers.weights_);
   Carver few;
-  TextBuffers::carve(few, kLeastRows, plan, layers.kinds_, layers.middle_, layers.widths_, layers.options_.threads);
+  layers.carve(few, kLeastRows);
   layers.plan_rows(std::clamp(kArenaBytes / (few.used() / kLeastRows + 1), kLeastRows, kMostRows));
   return layers;
+}
+
+TextBuffers Layers::carve(Carver& carver, std::size_t rows) const {
+  return TextBuffers::carve(carver, rows, plan_, kinds_, middle_, widths_, operand_kernels_, options_.threads);
 }
 
 void Layers::plan_rows(std::size_t rows) {
   if (rows <= planned_rows_) return;
   Carver measure;
-  TextBuffers::carve(measure, rows, plan_, kinds_, middle_, widths_, options_.threads);
+  carve(measure, rows);
   arena_.grow(measure.used());
   Carver carver(arena_.data());
-  buffers_ = TextBuffers::carve(carver, rows, plan_, kinds_, middle_, widths_, options_.threads);
+  buffers_ = carve(carver, rows);
   planned_rows_ = rows;
 }
 

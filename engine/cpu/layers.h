@@ -81,6 +81,7 @@ class Layers {
  private:
   Layers(Plan plan, const Options& options) : plan_(std::move(plan)), options_(options), kinds_(plan_) {}
 
+  TextBuffers carve(Carver& carver, std::size_t rows) const;
   void turn_row(int r, std::int64_t position) const;
   void attention(const Team& team, Passage& passage, int index) const;
   void look(const Team& team, const Passage& passage, int index, int of_each) const;
@@ -96,6 +97,7 @@ class Layers {
   Options options_;
   LayerKinds kinds_;
   KernelTable kernels_;
+  OperandKernels operand_kernels_;
   std::vector<LayerWeights> weights_;
   std::vector<bool> lends_;
   int last_writer_ = -1;

@@ -84,11 +84,16 @@ Result<Matrix> make_matrix(const Tensor& tensor, int rows, int cols, Acts acts) 
   return matrix;
 }
 
-Operands Operands::carve(Carver& carver, std::size_t tokens, const Widths& widths, bool clipped) {
+OperandKernels OperandKernels::best() {
+  return {.to_bf16 = kernels::best<spec::narrow>(Format::fp32, Acts::bf16),
+          .to_int8 = kernels::best<spec::narrow>(Format::fp32, Acts::int8),
+          .clamp = kernels::best<spec::clamp>(Format::fp32, Acts::fp32)};
+}
+
+Operands Operands::carve(Carver& carver, std::size_t tokens, const Widths& widths, bool clipped,
+                         const OperandKernels& kernels) {
   Operands operands;
-  operands.to_bf16 = kernels::best<spec::narrow>(Format::fp32, Acts::bf16);
-  operands.to_int8 = kernels::best<spec::narrow>(Format::fp32, Acts::int8);
-  operands.clamp = kernels::best<spec::clamp>(Format::fp32, Acts::fp32);
+  operands.kernels = kernels;
   if (widths[Acts::bf16] > 0) operands.bf16.values = carver.take<std::byte>(tokens * widths[Acts::bf16] * 2);
   if (const std::size_t values = tokens * widths[Acts::int8]; values > 0) {
     operands.int8.values = carver.take<std::byte>(values);
@@ -112,9 +117,9 @@ namespace {
 
 void narrow_to(const Operands& operands, Acts acts, const float* x, int cols, int first, int last) {
   if (first >= last) return;
-  if (acts == Acts::bf16) operands.to_bf16(x, cols, {operands.bf16.values, nullptr, nullptr}, first, last);
+  if (acts == Acts::bf16) operands.kernels.to_bf16(x, cols, {operands.bf16.values, nullptr, nullptr}, first, last);
   if (acts == Acts::int8)
-    operands.to_int8(x, cols, {operands.int8.values, operands.int8.scales, operands.int8.sums}, first, last);
+    operands.kernels.to_int8(x, cols, {operands.int8.values, operands.int8.scales, operands.int8.sums}, first, last);
 }
 
 bool narrows(std::span<const Product> products) {
@@ -176,12 +181,12 @@ kernels::Activations narrow(const Team& team, const Operands& operands, Acts act
 
 void narrow_slice(const Operands& operands, Acts acts, const float* x, int cols, int token, int col, int all) {
   const std::size_t at = std::size_t(token) * std::size_t(all) + std::size_t(col);
-  if (acts == Acts::bf16) operands.to_bf16(x, cols, {operands.bf16.values + 2 * at, nullptr, nullptr}, 0, 1);
+  if (acts == Acts::bf16) operands.kernels.to_bf16(x, cols, {operands.bf16.values + 2 * at, nullptr, nullptr}, 0, 1);
   if (acts == Acts::int8)
-    operands.to_int8(x, cols,
-                     {operands.int8.values + at, operands.int8.scales + at / kernels::kActsBlock,
-                      operands.int8.sums + at / (kernels::kActsBlock / 2)},
-                     0, 1);
+    operands.kernels.to_int8(x, cols,
+                             {operands.int8.values + at, operands.int8.scales + at / kernels::kActsBlock,
+                              operands.int8.sums + at / (kernels::kActsBlock / 2)},
+                             0, 1);
 }
 
 kernels::Activations slice(const kernels::Activations& x, Acts acts, int first, int count) {
@@ -247,7 +252,7 @@ void clamp_rows(const Team& team, const Operands& operands, const Product& produ
   for (int first = part.first; first < part.last; first += kAtOnce) {
     const int last = std::min(first + kAtOnce, part.last);
     float* const to = operands.clamped + (whole ? 0 : at(part.first) - at(first));  // narrowed: the same few rows again
-    operands.clamp(x, bounds.low, bounds.high, cols, to, first, last);
+    operands.kernels.clamp(x, bounds.low, bounds.high, cols, to, first, last);
     narrow_rows(operands, {&product, 1}, to, cols, first, last);
   }
   team.sync();

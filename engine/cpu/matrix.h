@@ -63,6 +63,14 @@ struct Widths {
 /// Errors: unsupported (a dtype without floats, a format without a kernel).
 Result<Matrix> make_matrix(const Tensor& tensor, int rows, int cols, kernels::Acts acts);
 
+/// The kernels that activations go through on their way, as dispatch has chosen them when a session was opened.
+struct OperandKernels {
+  kernels::spec::narrow::Fn *to_bf16 = nullptr, *to_int8 = nullptr;
+  kernels::spec::clamp::Fn* clamp = nullptr;
+
+  static OperandKernels best();
+};
+
 /// Activations on their way into kernels: memory for the narrow modes, for a call's rows and for one row of each
 /// thread.
 struct Operands {
@@ -73,14 +81,14 @@ struct Operands {
   };
   Mode bf16, int8;
   float* clamped = nullptr;  ///< [tokens, the widest], for clipped linears
-  kernels::spec::narrow::Fn *to_bf16 = nullptr, *to_int8 = nullptr;
-  kernels::spec::clamp::Fn* clamp = nullptr;
+  OperandKernels kernels;
 
   /// What narrow() leaves, of which x remains itself in fp32.
   kernels::Activations view(kernels::Acts acts, const float* x, int tokens, int cols) const;
 
   /// @param clipped  whether there are clipped linears
-  static Operands carve(Carver& carver, std::size_t tokens, const Widths& widths, bool clipped);
+  static Operands carve(Carver& carver, std::size_t tokens, const Widths& widths, bool clipped,
+                        const OperandKernels& kernels);
 };
 
 /// y[t, r] = bias[r] + sum over c of W[r, c] x[t, c], for rows [first, last) of W.

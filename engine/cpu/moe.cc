@@ -134,7 +134,7 @@ void make_outputs(const Run& run, const Matrix& down, const kernels::Activations
 }  // namespace
 
 MoeBuffers MoeBuffers::carve(Carver& carver, std::size_t tokens, const Plan& plan, const Widths& in, const Widths& down,
-                             int threads) {
+                             const OperandKernels& kernels, int threads) {
   std::size_t experts = 0, used = 0, width = 0;
   for (const LayerPlan& layer : plan.layers)
     if (layer.experts) {
@@ -159,8 +159,8 @@ MoeBuffers MoeBuffers::carve(Carver& carver, std::size_t tokens, const Plan& pla
                                       few * (hidden + kernels::kActsBlock)});
   buffers.slices = carver.take<float>(std::size_t(threads) * slice);
   buffers.slice = std::ptrdiff_t(slice);
-  buffers.entering = Operands::carve(carver, slots, in, false);
-  buffers.middle = Operands::carve(carver, slots, down, false);
+  buffers.entering = Operands::carve(carver, slots, in, false, kernels);
+  buffers.middle = Operands::carve(carver, slots, down, false, kernels);
   return buffers;
 }
 

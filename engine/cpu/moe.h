@@ -34,7 +34,7 @@ struct MoeBuffers {
   /// @param tokens  the most; the widest layer's experts
   /// @param in, down  of experts' matrices
   static MoeBuffers carve(Carver& carver, std::size_t tokens, const Plan& plan, const Widths& in, const Widths& down,
-                          int threads);
+                          const OperandKernels& kernels, int threads);
 };
 
 /// scores -> probs, chosen, weights. Source: Gemma4TextRouter.

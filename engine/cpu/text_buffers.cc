@@ -32,7 +32,7 @@ TextWidths::TextWidths(const Widths& of_all, const std::vector<LayerWeights>& la
 }
 
 TextBuffers TextBuffers::carve(Carver& carver, std::size_t rows, const Plan& plan, const LayerKinds& kinds,
-                               Middle middle, const TextWidths& widths, int threads) {
+                               Middle middle, const TextWidths& widths, const OperandKernels& kernels, int threads) {
   const auto hidden = std::size_t(plan.hidden);
   std::size_t q = 0, kv = 0, ffn = std::size_t(plan.ple_width);
   for (const LayerPlan& layer : plan.layers) {
@@ -61,9 +61,9 @@ TextBuffers TextBuffers::carve(Carver& carver, std::size_t rows, const Plan& pla
   if (middle != Middle::whole) buffers.slices = floats(std::size_t(threads) * 2 * kSlice);
   const std::size_t ple = std::size_t(plan.ple_width) * plan.layers.size();
   for (float** each : {&buffers.ple, &buffers.context}) *each = floats(ple);
-  buffers.operands = Operands::carve(carver, rows, widths.all, false);
-  if (middle != Middle::whole) buffers.gated = Operands::carve(carver, rows, widths.down, false);
-  buffers.moe = MoeBuffers::carve(carver, rows, plan, widths.experts_in, widths.experts_down, threads);
+  buffers.operands = Operands::carve(carver, rows, widths.all, false, kernels);
+  if (middle != Middle::whole) buffers.gated = Operands::carve(carver, rows, widths.down, false, kernels);
+  buffers.moe = MoeBuffers::carve(carver, rows, plan, widths.experts_in, widths.experts_down, kernels, threads);
   return buffers;
 }
 

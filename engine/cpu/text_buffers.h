@@ -64,7 +64,7 @@ struct TextBuffers {
   MoeBuffers moe;
 
   static TextBuffers carve(Carver& carver, std::size_t rows, const Plan& plan, const LayerKinds& kinds, Middle middle,
-                           const TextWidths& widths, int threads);
+                           const TextWidths& widths, const OperandKernels& kernels, int threads);
 };
 
 }  // namespace assay::cpu

@@ -72,7 +72,7 @@ struct Vision::Buffers {
   Operands operands;
 
   static Buffers carve(Carver& carver, std::size_t rows, const VisionPlan& plan, kernels::Acts acts,
-                       const Widths& widths) {
+                       const Widths& widths, const OperandKernels& kernels) {
     std::size_t q = 0, kv = 0, ffn = 0, half = 0;
     bool clipped = false;
     for (const VisionLayerPlan& layer : plan.layers) {
@@ -96,7 +96,7 @@ struct Vision::Buffers {
     for (std::int32_t** each : {&b.from, &b.to}) *each = carver.take<std::int32_t>(rows);
     if (acts != kernels::Acts::fp32)
       for (std::byte** each : {&b.k_bf16, &b.v_bf16}) *each = carver.take<std::byte>(rows * kv * 2);
-    b.operands = Operands::carve(carver, rows, widths, clipped);
+    b.operands = Operands::carve(carver, rows, widths, clipped, kernels);
     return b;
   }
 };
@@ -130,6 +130,7 @@ Result<Vision> Vision::open(Loader& loader, const Plan& plan, const Options& opt
   vision.widths_ = loader.widths();
   ASSAY_TRY(kernels, TowerKernels::make());
   vision.kernels_ = kernels;
+  vision.operand_kernels_ = OperandKernels::best();
   vision.gather_ = kernels::best<kernels::spec::gather>(vision.weights_.positions.format, kernels::Acts::fp32);
   if (vision.gather_ == nullptr)
     return fail({Failure::unsupported, "cpu", "kernels", "one for op gather", "none that this machine can run"});
@@ -332,10 +333,10 @@ int Vision::encode(const VisionItem& item, VisionTaps& taps, std::vector<float>&
   const int rows = work.rows(), count = int(cells.size()), hidden = plan_.hidden;
   const auto room = std::size_t(std::max({rows, count, 1}));
   Carver measure;
-  Buffers::carve(measure, room, plan_, options_.acts, widths_);
+  Buffers::carve(measure, room, plan_, options_.acts, widths_, operand_kernels_);
   arena_.grow(measure.used());
   Carver carver(arena_.data());
-  work.buffers = Buffers::carve(carver, room, plan_, options_.acts, widths_);
+  work.buffers = Buffers::carve(carver, room, plan_, options_.acts, widths_, operand_kernels_);
   const Buffers& b = work.buffers;
   const std::size_t before = soft.size();
   soft.resize(before + std::size_t(count) * std::size_t(text_hidden_));

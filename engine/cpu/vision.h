@@ -73,6 +73,7 @@ class Vision {
   Options options_;
   VisionWeights weights_;
   TowerKernels kernels_;
+  OperandKernels operand_kernels_;
   kernels::spec::gather::Fn* gather_ = nullptr;
   Widths widths_;
   std::int64_t work_ = 0;
