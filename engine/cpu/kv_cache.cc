@@ -21,22 +21,26 @@ void KvCache::reserve(int length, int unit) {
   int needed = window_ > 0 ? window_ + 1 + std::max(unit, kSpare) : length;
   if (needed <= capacity_) return;
   if (window_ == 0) needed = std::max(needed + 256, capacity_ + capacity_ / 2);  // untouched pages cost nothing
-  const int before = std::exchange(capacity_, needed);
   const std::size_t bytes = std::size_t(needed) * row_bytes();
   const bool huge = window_ == 0;  // many rings of a few MiB, hardly filled by a short prompt, would take too much
-  for (auto& side : sides_)
-    for (std::size_t b = 0; b < side.size(); ++b) {
-      if (window_ == 0 || held_[b].length <= before) {  // key p lies in row p as before
-        side[b].grow(bytes, huge);
+  const auto has_turned = [this](std::size_t b) { return window_ > 0 && held_[b].length > capacity_; };
+  std::vector<Pages> turned;  // each takes its ring's place when all have room: what throws until then changes nothing
+  for (int side = 0; side < 2; ++side)
+    for (std::size_t b = 0; b < held_.size(); ++b) {
+      if (!has_turned(b)) {  // key p lies in row p as before
+        sides_[side][b].grow(bytes, huge);
         continue;
       }
-      Pages longer;
+      Pages& longer = turned.emplace_back();
       longer.grow(bytes);
       for (int key = held_[b].from; key < held_[b].length; ++key)
-        std::memcpy(longer.data() + std::size_t(key % needed) * row_bytes(),
-                    side[b].data() + std::size_t(key % before) * row_bytes(), row_bytes());
-      side[b] = std::move(longer);
+        std::memcpy(longer.data() + std::size_t(key % needed) * row_bytes(), slot(side, int(b), key), row_bytes());
     }
+  auto next = turned.begin();
+  for (auto& side : sides_)
+    for (std::size_t b = 0; b < held_.size(); ++b)
+      if (has_turned(b)) side[b] = std::move(*next++);
+  capacity_ = needed;
 }
 
 void KvCache::convert(const float* from, std::byte* to) const {

@@ -26,7 +26,7 @@ class KvCache {
 
   void reset(int batch);
   /// Room for keys up to number `length`, of which `unit` are added at a time: what the first of them sees must still
-  /// be there when the last is. Not to be called while threads look.
+  /// be there when the last is. Not to be called while threads look. Throws std::bad_alloc, and then changes nothing.
   void reserve(int length, int unit);
   /// Puts row b's key number `key` and its value in place of what was there. Threads may store different keys.
   /// @param k, v  [width]

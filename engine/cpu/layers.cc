@@ -56,9 +56,11 @@ void Layers::plan_rows(std::size_t rows) {
   if (rows <= planned_rows_) return;
   Carver measure;
   carve(measure, rows);
-  arena_.grow(measure.used());
-  Carver carver(arena_.data());
+  Pages arena;  // the old one is left alone until all is there
+  arena.grow(measure.used());
+  Carver carver(arena.data());
   buffers_ = carve(carver, rows);
+  arena_ = std::move(arena);
   planned_rows_ = rows;
 }
 

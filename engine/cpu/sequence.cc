@@ -63,12 +63,32 @@ Result<void> Sequence::extend(const Forward& call) {
   ASSAY_CHECK(per_token(call, "position_ids", positions));
   ASSAY_CHECK(per_token(call, "mm_token_type_ids", types));
 
-  tokens_ = tokens;
+  // What may throw comes before what changes.
+  const std::size_t count = std::size_t(batch) * std::size_t(tokens);
+  std::vector<Run> blocks, packs;
+  const auto value = [tokens](const std::vector<std::int64_t>& values, int b, int t) {
+    return values[std::size_t(b) * std::size_t(tokens) + std::size_t(t)];
+  };
+  if (!types.empty()) {
+    const auto sees = [&](int b, int t) { return value(types, b, t) == 1 || value(types, b, t) == 2; };
+    find_runs(
+        batch, tokens, [&](int b, int t) { return sees(b, t) && sees(b, t - 1); }, blocks);
+    for (std::size_t i = 0; i < count; ++i)
+      if (types[i] != 1 && types[i] != 2) blocks[i] = {0, 0};
+  }
+  if (call.mask.empty() && call.cache == Cache::none && !positions.empty())
+    find_runs(
+        batch, tokens, [&](int b, int t) { return value(positions, b, t) - value(positions, b, t - 1) == 1; }, packs);
+  positions_.reserve(count);
   rows_.resize(std::size_t(batch));
+  for (Row& row : rows_)
+    if (const auto length = std::size_t(row.length + tokens); length > row.real.capacity())
+      row.real.reserve(length + kSpare);
+
+  tokens_ = tokens;
   for (int b = 0; b < batch; ++b) {
     Row& row = rows_[std::size_t(b)];
     row.length += tokens;
-    if (std::size_t(row.length) > row.real.capacity()) row.real.reserve(std::size_t(row.length) + kSpare);
     row.real.resize(std::size_t(row.length), 1);
     if (call.mask.empty()) continue;
     const std::span<const std::int64_t> mask = call.mask.row(b).subspan(std::size_t(row.shift));
@@ -78,40 +98,35 @@ Result<void> Sequence::extend(const Forward& call) {
     row.first_real = int(first - row.real.begin());
     row.holes = std::find(first, row.real.end(), 0) != row.real.end();
   }
-
-  blocks_.clear();
-  packs_.clear();
-  const auto value = [&](const std::vector<std::int64_t>& values, int b, int t) { return values[at(b, t)]; };
-  if (!types.empty()) {
-    const auto sees = [&](int b, int t) { return value(types, b, t) == 1 || value(types, b, t) == 2; };
-    find_runs(
-        batch, tokens, [&](int b, int t) { return sees(b, t) && sees(b, t - 1); }, blocks_);
-    for (int b = 0; b < batch; ++b)
-      for (int t = 0; t < tokens; ++t)
-        if (!sees(b, t)) blocks_[at(b, t)] = {0, 0};
-  }
-  if (call.mask.empty() && call.cache == Cache::none && !positions.empty())
-    find_runs(
-        batch, tokens, [&](int b, int t) { return value(positions, b, t) - value(positions, b, t - 1) == 1; }, packs_);
+  blocks_ = std::move(blocks);
+  packs_ = std::move(packs);
   if (positions.empty()) {  // transformers' forward counts on from the cache, padding or not
-    positions_.resize(std::size_t(batch) * std::size_t(tokens));
-    for (int b = 0; b < batch; ++b)
-      for (int t = 0; t < tokens; ++t) positions_[at(b, t)] = before + t;
+    positions_.resize(count);
+    for (std::size_t i = 0; i < count; ++i) positions_[i] = before + int(i % std::size_t(tokens));
   } else {
     positions_ = std::move(positions);
   }
   return {};
 }
 
+void Sequence::shorten(Row& row, int length) {
+  row.length = length;
+  row.real.resize(std::size_t(length));
+  row.first_real = std::min(row.first_real, length);
+  if (row.holes) row.holes = std::find(row.real.begin() + row.first_real, row.real.end(), 0) != row.real.end();
+}
+
+void Sequence::take_back() {
+  for (Row& row : rows_) shorten(row, row.length - tokens_);
+  tokens_ = 0;
+}
+
 void Sequence::truncate(std::span<const int> keep) {
   const int longest = *std::ranges::max_element(keep);
   for (std::size_t b = 0; b < rows_.size(); ++b) {
     Row& row = rows_[b];
-    row.length = std::max(0, keep[b] - row.shift);
+    shorten(row, std::max(0, keep[b] - row.shift));
     row.shift = longest - row.length;
-    row.real.resize(std::size_t(row.length));
-    row.first_real = std::min(row.first_real, row.length);
-    if (row.holes) row.holes = std::find(row.real.begin() + row.first_real, row.real.end(), 0) != row.real.end();
   }
   tokens_ = 0;
 }

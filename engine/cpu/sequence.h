@@ -47,17 +47,20 @@ class Sequence {
 
   /// Forgets everything.
   void clear();
-  /// Adds a call's tokens. Nothing changes where it fails.
+  /// Adds a call's tokens. Nothing changes where it fails or throws.
   /// Blocks are maximal runs of mm_token_type_ids 1 (image) or 2 (video); cached tokens belong to none. Positions that
   /// do not count up by one are several prompts packed in a row, where there is neither a mask nor a cache; elsewhere
   /// they are positions and no more. Errors: bad_input (another batch than cached; a mask, position_ids or
   /// mm_token_type_ids of a wrong shape). Source: get_block_sequence_ids_for_mask, find_packed_sequence_indices,
   /// Gemma4TextModel.forward (transformers 5.22.2).
   Result<void> extend(const Forward& call);
+  /// Forgets the call's tokens; what its mask said of earlier ones stays.
+  void take_back();
   /// Keeps the first keep[b] keys as the contract counts them; 0 <= keep[b] <= keys() was checked.
   void truncate(std::span<const int> keep);
 
  private:
+  static void shorten(Row& row, int length);
   std::size_t at(int b, int t) const { return std::size_t(b) * std::size_t(tokens_) + std::size_t(t); }
 
   std::vector<Row> rows_;

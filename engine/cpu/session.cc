@@ -46,7 +46,8 @@ Result<void> TextSession::do_forward(const Forward& call, TapSink& taps) {
     return {};
   };
   if (call.cache == Cache::extend) {
-    if (memory_.sequence.batch() == 0) decoder_.reset(memory_, call.ids.rows);
+    if (memory_.sequence.keys() == 0 && memory_.sequence.batch() != call.ids.rows)
+      decoder_.reset(memory_, call.ids.rows);
     return go_on(memory_);
   }
   ASSAY_TRY(soft, towers_.encode(decoder_.plan(), call.more, taps, clock_.get()));

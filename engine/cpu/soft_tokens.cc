@@ -30,11 +30,13 @@ Result<void> SoftTokens::check(const Plan& plan, std::span<const std::int64_t> i
 
 void SoftTokens::begin(const Plan& plan, Rows<const std::int64_t> ids) {
   const auto at = placeholders(plan);
+  for (Queue& queue : kinds_) {
+    queue.next.clear();
+    if (queue.open()) queue.next.reserve(std::size_t(ids.rows));  // of all kinds before anything is taken
+  }
   for (std::size_t kind = 0; kind < kinds_.size(); ++kind) {
     Queue& queue = kinds_[kind];
-    queue.next.clear();
     if (!queue.open() || !at[kind]) continue;
-    queue.next.reserve(std::size_t(ids.rows));
     for (int b = 0; b < ids.rows; ++b) {
       queue.next.push_back(queue.used);
       queue.used += std::size_t(std::ranges::count(ids.row(b), *at[kind]));

@@ -147,11 +147,27 @@ void TextDecoder::run(Rows<const std::int64_t> ids, Memory& memory, int logit_ro
             .head_in = nullptr,
             .head_out = nullptr};
   pass.all_rows = pass.sheet.wants_rows(int(plan().layers.size()));
-  plan_pieces(memory.sequence, pass.batch, pass.tokens);
-  plan_memory(pass, memory);
-  memory.soft.begin(plan(), ids);
+  try {
+    prepare(pass);
+  } catch (...) {
+    memory.sequence.take_back();  // nothing has been computed: what was cached is still there
+    throw;
+  }
+  try {
+    compute(pass, clock);
+  } catch (...) {
+    memory.sequence.clear();  // some caches have the call's K/V in place of earlier ones
+    memory.soft = {};
+    throw;
+  }
+}
+
+/// All that the call needs, before any of it is computed.
+void TextDecoder::prepare(Pass& pass) {
+  plan_pieces(pass.memory.sequence, pass.batch, pass.tokens);
+  plan_memory(pass, pass.memory);
   if (pass.logits) {
-    const std::size_t rows = std::size_t(pass.batch) * std::size_t(logit_rows);
+    const std::size_t rows = std::size_t(pass.batch) * std::size_t(pass.logit_rows);
     const auto carve = [&](Carver carver) {
       pass.head_in = carver.take<float>(rows * std::size_t(plan().hidden));
       pass.head_out = carver.take<float>(rows * std::size_t(plan().vocab));
@@ -160,11 +176,16 @@ void TextDecoder::run(Rows<const std::int64_t> ids, Memory& memory, int logit_ro
     head_.grow(carve(Carver()));
     carve(Carver(head_.data()));
   }
+  pass.memory.soft.begin(plan(), pass.ids);
+}
+
+void TextDecoder::compute(Pass& pass, OpClock* clock) {
   const int together = std::min(pass.batch * pass.tokens, int(layers_.rows()));
   with_team(layers_.options().threads, layers_.work() * together, clock, [&](const Team& team) {
     for (const Piece& piece : pieces_) run_piece(team, pass, piece);
     if (pass.logits) head(team, pass);
   });
+  Memory& memory = pass.memory;
   for (std::size_t i = 0; i < plan().layers.size(); ++i)
     if (plan().layers[i].kv.kind == KvSource::own)
       for (int b = 0; b < pass.batch; ++b) memory.caches[i].added(b, memory.sequence.row(b).length);

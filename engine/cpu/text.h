@@ -32,7 +32,8 @@ class TextDecoder {
   void reset(Memory& memory, int batch) const;
   /// Runs a call's tokens, which memory.sequence already counts and memory.soft has been checked for. Rows that nobody
   /// asks for are not computed: behind the last layer that writes K/V only those whose logits are wanted, unless other
-  /// taps are. Allocates nothing unless the call is longer than any before.
+  /// taps are. Allocates nothing unless the call is longer than any before. Where that throws, memory is as before
+  /// the call; where a tap does, it has forgotten all.
   /// @param logit_rows  of each batch row, at least 1
   /// @param clock       that ops are timed with, or none
   /// Source: Gemma4TextModel.forward, Gemma4ForCausalLM.forward (transformers 5.22.2).
@@ -49,6 +50,8 @@ class TextDecoder {
 
   TextDecoder(TextWeights weights, Layers layers) : weights_(std::move(weights)), layers_(std::move(layers)) {}
 
+  void prepare(Pass& pass);
+  void compute(Pass& pass, OpClock* clock);
   void plan_pieces(const Sequence& sequence, int batch, int tokens);
   void plan_memory(const Pass& pass, Memory& memory);
   void run_piece(const Team& team, Pass& pass, const Piece& piece);

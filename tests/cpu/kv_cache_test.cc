@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <new>
 #include <vector>
 
 #include "kernels/registry.h"
@@ -64,6 +65,27 @@ TEST(KvCache, GrowsWithoutForgettingAlsoWhereItHasTurnedRound) {
   expect_held(cache, 0, from, 200);
   add(cache, 0, 200, 350);
   expect_held(cache, 0, 350 - cache.capacity(), 350);
+}
+
+TEST(KvCache, IsAsBeforeWhereThereIsNoMoreMemory) {
+  constexpr int kWide = 1 << 16, kMore = 1 << 30;  // 2^48 bytes
+  for (const int window : {0, kWindow}) {
+    KvCache cache(kWide, window, kernels::Format::fp32, nullptr);
+    cache.reset(1);
+    cache.reserve(3, 1);
+    const int capacity = cache.capacity();
+    const std::vector<float> row(kWide, 7);
+    for (int key = 0; key < capacity + 2; ++key) {  // a ring that has turned round
+      cache.store(0, key, row.data(), row.data());
+      if (window == 0 && key == 3) break;
+    }
+    cache.added(0, window == 0 ? 3 : capacity + 2);
+    EXPECT_THROW(cache.reserve(kMore, kMore), std::bad_alloc);
+    EXPECT_EQ(cache.capacity(), capacity);
+    std::vector<float> out(kWide);
+    cache.read(1, 0, 2, out);
+    EXPECT_EQ(out, row);
+  }
 }
 
 TEST(KvCache, AFullLayerKeepsEverything) {

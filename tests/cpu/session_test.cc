@@ -103,6 +103,23 @@ TEST(CpuSession, RefusesToGoBackFartherThanItsRingsRemember) {
   EXPECT_EQ(again, run(*session, ids, Cache::fresh));
 }
 
+TEST(CpuSession, ThatHasGoneBackToNothingTakesAnotherBatch) {
+  const auto session = open();
+  run(*session, ids_of(20), Cache::fresh);
+  const std::vector<int> nothing{0};
+  ASSERT_TRUE(session->truncate(nothing));
+  const Ids ids = ids_of(30);
+  Ids twice = ids;
+  twice.insert(twice.end(), ids.begin(), ids.end());
+  Logits logits(session->plan());
+  ASSERT_TRUE(session->forward(
+      {.ids = {twice.data(), 2, 30}, .mask = {}, .more = {}, .cache = Cache::extend, .logit_rows = 1}, logits));
+  const std::vector<float> one = run(*open(), ids, Cache::fresh);
+  std::vector<float> expected = one;
+  expected.insert(expected.end(), one.begin(), one.end());
+  expect_near(logits.values, expected, "two rows");
+}
+
 TEST(CpuSession, GivesTheSameBitsForAnyNumberOfThreads) {
   for (const auto& [acts, format] :
        {std::pair(kernels::Acts::fp32, SyntheticFormat::bf16), std::pair(kernels::Acts::bf16, SyntheticFormat::bf16),
