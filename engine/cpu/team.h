@@ -6,6 +6,9 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <exception>
+#include <limits>
+#include <mutex>
 
 #include <omp.h>
 
@@ -18,24 +21,37 @@ namespace assay::cpu {
 /// differ, then sleeps.
 class Barrier {
  public:
-  void wait(int threads) {
+  /// False: a thread has left, and nobody is to wait for it.
+  bool wait(int threads) {
     const std::uint32_t turn = turn_.load(std::memory_order_acquire);
+    if (turn == kLeft) return false;
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
       arrived_.store(0, std::memory_order_relaxed);
-      turn_.store(turn + 1, std::memory_order_release);
-      turn_.notify_all();
-      return;
+      go_on(turn + 1);
+      return true;
     }
+    std::uint32_t now = turn;
     for (int spin = 0; spin < kSpins; ++spin) {
-      if (turn_.load(std::memory_order_acquire) != turn) return;
+      if ((now = turn_.load(std::memory_order_acquire)) != turn) return now != kLeft;
 #if defined(__x86_64__)
       __builtin_ia32_pause();
 #endif
     }
-    while (turn_.load(std::memory_order_acquire) == turn) turn_.wait(turn, std::memory_order_acquire);
+    while ((now = turn_.load(std::memory_order_acquire)) == turn) turn_.wait(turn, std::memory_order_acquire);
+    return now != kLeft;
   }
+  /// The calling thread comes here no more: who waits, or will, is sent away.
+  void leave() { go_on(kLeft); }
 
  private:
+  static constexpr std::uint32_t kLeft = std::numeric_limits<std::uint32_t>::max();  // no call has so many barriers
+
+  /// Sequentially consistent: notify_all reads how many sleep, which must not come before the store.
+  void go_on(std::uint32_t turn) {
+    turn_.store(turn);
+    turn_.notify_all();
+  }
+
   static constexpr int kSpins = 4000;  // some 50 microseconds
   alignas(64) std::atomic<int> arrived_{0};
   alignas(64) std::atomic<std::uint32_t> turn_{0};
@@ -44,8 +60,13 @@ class Barrier {
 /// What a team's threads have in common.
 struct Common {
   Barrier barrier;
+  std::mutex mutex;
+  std::exception_ptr thrown;                ///< the first that a thread left with
   std::array<std::atomic<int>, 2> taken{};  ///< pieces of this op and of the next one whose pieces are taken in turn
 };
+
+/// Thrown by sync() where another thread has left.
+struct Left {};
 
 class Team {
  public:
@@ -60,7 +81,8 @@ class Team {
 
   /// Waits until all threads are here, and then sees what they wrote.
   void sync() const {
-    if (threads > 1) common->barrier.wait(threads);
+    if (threads > 1 && !common->barrier.wait(threads)) [[unlikely]]
+      throw Left();
   }
 
   struct Part {
@@ -145,7 +167,8 @@ class Team {
 /// microsecond on an idle machine, a time slice on a busy one.
 constexpr std::int64_t kWorthThreads = 1 << 19;
 
-/// Runs `body` on every thread of a team. Results do not depend on their number.
+/// Runs `body` on every thread of a team. Results do not depend on their number. What one of them throws (a tap that
+/// finds no memory), the others leave for where they would wait for it next, and it is thrown to the caller.
 /// @param most      the user's limit; 0: OpenMP's
 /// @param work      multiply-adds of an op, on average
 /// @param clock     that ops are timed with, or none
@@ -168,8 +191,18 @@ void with_team(int most, std::int64_t work, OpClock* clock, const Body& body) {
     team.threads = omp_get_num_threads();
     team.common = &common;
     team.clock = team.thread == 0 ? clock : nullptr;
-    body(team);
+    try {
+      body(team);
+    } catch (const Left&) {  // who left first says why
+    } catch (...) {
+      {
+        const std::lock_guard lock(common.mutex);
+        if (!common.thrown) common.thrown = std::current_exception();
+      }
+      common.barrier.leave();
+    }
   }
+  if (common.thrown) std::rethrow_exception(common.thrown);
 }
 
 }  // namespace assay::cpu
