@@ -41,15 +41,17 @@ void own(Matrix& matrix, std::shared_ptr<const Bytes> bytes) {
   matrix.keep = std::move(bytes);
 }
 
-/// Formats whose bytes kernels take as they are stored; none for the rare ones, which become floats.
-std::optional<Format> stored_format(const Tensor& tensor) {
+/// Formats whose bytes kernels take as they are stored; none for the rare ones, which become floats. I8 is read in
+/// whole blocks, as packed ones are, but its rows may end inside one.
+std::optional<Format> stored_format(const Tensor& tensor, int cols) {
   switch (tensor.dtype) {
     case Dtype::f32: return Format::fp32;
     case Dtype::bf16: return Format::bf16;
     case Dtype::q8_0: return Format::q8_0;
     case Dtype::q4_0: return Format::q4_0;
     case Dtype::q6_k: return Format::q6_k;
-    case Dtype::i8: return tensor.scale ? std::optional(Format::i8) : std::nullopt;
+    case Dtype::i8:
+      return tensor.scale && cols % kernels::block_values(Format::i8) == 0 ? std::optional(Format::i8) : std::nullopt;
     default: return std::nullopt;
   }
 }
@@ -66,7 +68,7 @@ Result<Matrix> make_matrix(const Tensor& tensor, int rows, int cols, Acts acts) 
   Matrix matrix;
   matrix.w = {tensor.bytes.data(), rows, cols, tensor.scale.value_or(1)};
   matrix.keep = tensor.keep;
-  if (const auto format = stored_format(tensor)) {
+  if (const auto format = stored_format(tensor, cols)) {
     matrix.format = *format;
     if (reinterpret_cast<std::uintptr_t>(matrix.w.data) % alignment(*format) != 0)
       own(matrix, std::make_shared<const Bytes>(tensor.bytes.begin(), tensor.bytes.end()));
