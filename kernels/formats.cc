@@ -10,7 +10,7 @@
 namespace assay::kernels {
 namespace {
 
-constexpr std::array<std::string_view, kFormats> kFormatNames{"fp32", "bf16", "q8_0", "q4_0", "q6_k", "i8"};
+constexpr std::array<std::string_view, kFormats> kFormatNames{"fp32", "bf16", "f16", "q8_0", "q4_0", "q6_k", "i8"};
 constexpr std::array<std::string_view, kActs> kActsNames{"fp32", "bf16", "int8"};
 
 void from_q8_0(const BlockQ8_0& block, float* out) {
@@ -113,6 +113,23 @@ void to_q6_k(const float* x, BlockQ6_K& block) {
   }
 }
 
+template <class From>
+void each_half_from(const std::byte* row, std::span<float> out, From from) {
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    std::uint16_t bits;
+    std::memcpy(&bits, row + 2 * i, 2);
+    out[i] = from(bits);
+  }
+}
+
+template <class To>
+void each_half_to(std::span<const float> x, std::byte* row, To to) {
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::uint16_t bits = to(x[i]);
+    std::memcpy(row + 2 * i, &bits, 2);
+  }
+}
+
 template <class Block, int kValues, class From>
 void each_block_from(const std::byte* row, std::span<float> out, From from) {
   for (std::size_t b = 0; b < out.size() / kValues; ++b) {
@@ -162,7 +179,8 @@ std::size_t row_bytes(Format format, int cols) {
   const std::size_t n = std::size_t(cols);
   switch (format) {
     case Format::fp32: return n * 4;
-    case Format::bf16: return n * 2;
+    case Format::bf16:
+    case Format::f16: return n * 2;
     case Format::q8_0: return n / 32 * sizeof(BlockQ8_0);
     case Format::q4_0: return n / 32 * sizeof(BlockQ4_0);
     case Format::q6_k: return n / 256 * sizeof(BlockQ6_K);
@@ -174,13 +192,8 @@ std::size_t row_bytes(Format format, int cols) {
 void dequantize(Format format, const std::byte* row, float scale, std::span<float> out) {
   switch (format) {
     case Format::fp32: std::memcpy(out.data(), row, out.size_bytes()); break;
-    case Format::bf16:
-      for (std::size_t i = 0; i < out.size(); ++i) {
-        std::uint16_t bits;
-        std::memcpy(&bits, row + 2 * i, 2);
-        out[i] = widen_bf16(bits);
-      }
-      break;
+    case Format::bf16: each_half_from(row, out, widen_bf16); break;
+    case Format::f16: each_half_from(row, out, widen_f16); break;
     case Format::q8_0: each_block_from<BlockQ8_0, 32>(row, out, from_q8_0); break;
     case Format::q4_0: each_block_from<BlockQ4_0, 32>(row, out, from_q4_0); break;
     case Format::q6_k: each_block_from<BlockQ6_K, 256>(row, out, from_q6_k); break;
@@ -193,12 +206,8 @@ void dequantize(Format format, const std::byte* row, float scale, std::span<floa
 void quantize(Format format, std::span<const float> x, std::byte* row) {
   switch (format) {
     case Format::fp32: std::memcpy(row, x.data(), x.size_bytes()); break;
-    case Format::bf16:
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        const std::uint16_t bits = narrow_bf16(x[i]);
-        std::memcpy(row + 2 * i, &bits, 2);
-      }
-      break;
+    case Format::bf16: each_half_to(x, row, narrow_bf16); break;
+    case Format::f16: each_half_to(x, row, narrow_f16); break;
     case Format::q8_0: each_block_to<BlockQ8_0, 32>(x, row, to_q8_0); break;
     case Format::q4_0: each_block_to<BlockQ4_0, 32>(x, row, to_q4_0); break;
     case Format::q6_k: each_block_to<BlockQ6_K, 256>(x, row, to_q6_k); break;

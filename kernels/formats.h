@@ -13,9 +13,9 @@
 
 namespace assay::kernels {
 
-enum class Format : std::uint8_t { fp32, bf16, q8_0, q4_0, q6_k, i8 };
+enum class Format : std::uint8_t { fp32, bf16, f16, q8_0, q4_0, q6_k, i8 };
 enum class Acts : std::uint8_t { fp32, bf16, int8 };
-constexpr int kFormats = 6, kActs = 3;
+constexpr int kFormats = 7, kActs = 3;
 
 std::string_view name(Format format);
 std::string_view name(Acts acts);
@@ -23,7 +23,7 @@ std::string_view name(Acts acts);
 std::optional<Format> parse_format(std::string_view name);
 std::optional<Acts> parse_acts(std::string_view name);
 
-/// Values of one block, which a row has a whole number of; 1 for fp32 and bf16. i8 has no blocks; 32 is what its
+/// Values of one block, which a row has a whole number of; 1 for fp32, bf16 and f16. i8 has no blocks; 32 is what its
 /// kernels take at a time.
 int block_values(Format format);
 /// Bytes of a row of `cols` values. cols is a multiple of block_values(format).

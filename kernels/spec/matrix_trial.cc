@@ -28,6 +28,12 @@ std::uint16_t random_f16(std::uint64_t seed, std::uint64_t index) {
   return std::uint16_t(sign | (5 + (bits >> 40 & 3)) << 10 | mantissa);
 }
 
+/// Four f16 of either sign, 2^-7 to 2^-3; now and then subnormal, not in a row's first word.
+std::uint64_t floats_f16(std::uint64_t bits, std::size_t word) {
+  const bool subnormal = word > 0 && (bits >> 26 & 31) == 0;
+  return subnormal ? bits & 0x83ff83ff83ff83ffU : (bits & 0x8fff8fff8fff8fffU) | 0x2000200020002000U;
+}
+
 template <class Block>
 void random_scales(int row, int cols, int values, std::uint64_t seed, std::byte* out) {
   const int blocks = cols / values;
@@ -49,6 +55,7 @@ void random_weights(Format format, int rows, int cols, std::uint64_t seed, std::
       // Floats of either sign, 2^-4 to 1; what is left of the word stays random.
       if (format == Format::fp32) bits = (bits & 0x81ffffff81ffffffU) | 0x3c0000003c000000U;
       if (format == Format::bf16) bits = (bits & 0x81ff81ff81ff81ffU) | 0x3c003c003c003c00U;
+      if (format == Format::f16) bits = floats_f16(bits, i);
       std::memcpy(row + 8 * i, &bits, std::min<std::size_t>(8, bytes - 8 * i));
     }
     if (format == Format::q8_0) random_scales<BlockQ8_0>(r, cols, 32, seed, row);

@@ -10,7 +10,7 @@ namespace assay::kernels {
 
 /// A matrix as its file holds it: row after row without gaps, in the format that the kernel was chosen for.
 struct Weights {
-  const std::byte* data;  ///< [rows, cols]; aligned to an element of fp32 or bf16, to 2 bytes for blocks
+  const std::byte* data;  ///< [rows, cols]; aligned to an element of fp32, bf16 or f16, to 2 bytes for blocks
   int rows, cols;         ///< cols is a multiple of the format's block
   float scale;            ///< of the whole tensor; 1 for every format but i8
   /// Rows of as many columns that are multiplied next, or nullptr: those that follow in memory. Kernels may fetch them

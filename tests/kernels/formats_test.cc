@@ -38,6 +38,16 @@ TEST(Formats, RowsAreAsLongAsLlamaCppsBlocks) {
   EXPECT_EQ(row_bytes(Format::q8_0, 1536), 48U * 34);
   EXPECT_EQ(row_bytes(Format::q6_k, 1536), 6U * 210);
   EXPECT_EQ(row_bytes(Format::bf16, 7), 14U);
+  EXPECT_EQ(row_bytes(Format::f16, 7), 14U);
+}
+
+TEST(Formats, F16KeepsElevenBitsSubnormalsAndInfinities) {
+  constexpr float kInfinite = INFINITY;
+  const std::vector<float> x{0,        -1,          1 + 0x1p-10F, 1 + 0x1p-11F, 65504,
+                             0x1p-24F, -0x3ffp-24F, 0x1p-26F,     65520,        -kInfinite};
+  EXPECT_EQ(there_and_back(Format::f16, x),
+            (std::vector<float>{0, -1, 1 + 0x1p-10F, 1, 65504, 0x1p-24F, -0x3ffp-24F, 0, kInfinite, -kInfinite}));
+  EXPECT_TRUE(std::isnan(there_and_back(Format::f16, {NAN})[0]));
 }
 
 TEST(Formats, Q8_0TakesEveryIntegerAndRoundsHalvesAway) {
@@ -121,7 +131,7 @@ TEST(Formats, ErrorsAreHalfAStepAtMost) {
 
 TEST(Formats, ZerosStayZeros) {
   const std::vector<float> x(256, 0.0F);
-  for (const Format format : {Format::fp32, Format::bf16, Format::q8_0, Format::q4_0, Format::q6_k})
+  for (const Format format : {Format::fp32, Format::bf16, Format::f16, Format::q8_0, Format::q4_0, Format::q6_k})
     EXPECT_EQ(there_and_back(format, x), x) << name(format);
   std::vector<std::byte> row(256);
   EXPECT_EQ(quantize_i8(x, row.data()), 0);

@@ -11,6 +11,9 @@ void gather_fp32_fp32(const Weights& table, const std::int64_t* ids, float scale
 void gather_bf16_fp32(const Weights& table, const std::int64_t* ids, float scale, float* y, int first, int last) {
   gather<Ymm, ValuesBf16>(table, ids, scale, y, first, last);
 }
+void gather_f16_fp32(const Weights& table, const std::int64_t* ids, float scale, float* y, int first, int last) {
+  gather<Ymm, ValuesF16>(table, ids, scale, y, first, last);
+}
 void gather_q8_0_fp32(const Weights& table, const std::int64_t* ids, float scale, float* y, int first, int last) {
   gather<Ymm, ValuesQ8_0>(table, ids, scale, y, first, last);
 }

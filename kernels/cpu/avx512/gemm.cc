@@ -11,6 +11,9 @@ void gemm_fp32_fp32(const Weights& w, const Activations& x, float* y, int stride
 void gemm_bf16_fp32(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
   gemm_float<FloatKind<Zmm, ValuesBf16>>(w, x, y, stride, first, last);
 }
+void gemm_f16_fp32(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
+  gemm_float<FloatKind<Zmm, ValuesF16>>(w, x, y, stride, first, last);
+}
 void gemm_q8_0_fp32(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
   gemm_float<FloatKind<Zmm, ValuesQ8_0>>(w, x, y, stride, first, last);
 }

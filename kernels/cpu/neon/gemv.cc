@@ -11,6 +11,9 @@ void gemv_fp32_fp32(const Weights& w, const Activations& x, float* y, int first,
 void gemv_bf16_fp32(const Weights& w, const Activations& x, float* y, int first, int last) {
   gemv_float<Neon, ValuesBf16, ValuesFp32>(w, x, y, first, last);
 }
+void gemv_f16_fp32(const Weights& w, const Activations& x, float* y, int first, int last) {
+  gemv_float<Neon, ValuesF16, ValuesFp32>(w, x, y, first, last);
+}
 void gemv_q8_0_fp32(const Weights& w, const Activations& x, float* y, int first, int last) {
   gemv_float<Neon, ValuesQ8_0, ValuesFp32>(w, x, y, first, last);
 }

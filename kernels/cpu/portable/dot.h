@@ -43,6 +43,18 @@ struct Bf16 {
     }
   }
 };
+struct F16 {
+  static constexpr int kBlock = 32, kGroups = 0;
+  static std::size_t bytes(int cols) { return std::size_t(cols) * 2; }
+  static void values(const std::byte* row, int first, int count, float, float* out) {
+    for (int i = 0; i < count; ++i) {
+      std::uint16_t bits;
+      std::memcpy(&bits, row + std::size_t(first + i) * 2, 2);
+      const bool finite = (bits & 0x7c00U) != 0x7c00U;
+      out[i] = finite ? widen_half(bits) : widen_bits((bits & 0x8000U) << 16 | 0x7f800000U | (bits & 0x3ffU) << 13);
+    }
+  }
+};
 /// Formats with integers: kGroups scales in a block of activations, each for 32 / kGroups values.
 template <class Self>
 struct Integers {

@@ -10,6 +10,9 @@ void gemm_fp32_fp32(const Weights& w, const Activations& x, float* y, int stride
 void gemm_bf16_fp32(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
   gemm<Bf16, ActsFp32>(w, x, y, stride, first, last);
 }
+void gemm_f16_fp32(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
+  gemm<F16, ActsFp32>(w, x, y, stride, first, last);
+}
 void gemm_bf16_bf16(const Weights& w, const Activations& x, float* y, int stride, int first, int last) {
   gemm<Bf16, ActsBf16>(w, x, y, stride, first, last);
 }

@@ -10,6 +10,9 @@ void gemv_fp32_fp32(const Weights& w, const Activations& x, float* y, int first,
 void gemv_bf16_fp32(const Weights& w, const Activations& x, float* y, int first, int last) {
   gemv<Bf16, ActsFp32>(w, x, y, first, last);
 }
+void gemv_f16_fp32(const Weights& w, const Activations& x, float* y, int first, int last) {
+  gemv<F16, ActsFp32>(w, x, y, first, last);
+}
 void gemv_bf16_bf16(const Weights& w, const Activations& x, float* y, int first, int last) {
   gemv<Bf16, ActsBf16>(w, x, y, first, last);
 }

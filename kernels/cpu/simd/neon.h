@@ -59,11 +59,13 @@ struct Neon {
     __builtin_memcpy(&word, p, 4);
     return vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(word)))));
   }
-  static I halves(const void* p, int n) {
+  static uint16x4_t load_halves(const void* p, int n) {
     std::uint16_t some[4] = {};
     __builtin_memcpy(some, p, std::size_t(n < 4 ? n : 4) * 2);
-    return vreinterpretq_s32_u32(vmovl_u16(vld1_u16(some)));
+    return vld1_u16(some);
   }
+  static I halves(const void* p, int n) { return vreinterpretq_s32_u32(vmovl_u16(load_halves(p, n))); }
+  static F half_floats(const void* p, int n) { return vcvt_f32_f16(vreinterpret_f16_u16(load_halves(p, n))); }
   static I broadcast(const void* p) {
     std::int32_t word;
     __builtin_memcpy(&word, p, 4);

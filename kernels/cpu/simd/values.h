@@ -33,6 +33,16 @@ struct ValuesBf16 {
   }
 };
 
+struct ValuesF16 {
+  static constexpr bool kUnpacked = false;
+  static constexpr int kBlock = 1;
+  static constexpr std::size_t bytes(int cols) { return std::size_t(cols) * 2; }
+  template <class V>
+  [[gnu::always_inline]] static typename V::F get(const std::byte* row, int c, int n) {
+    return V::half_floats(row + std::size_t(c) * 2, n);
+  }
+};
+
 struct ValuesQ8_0 {
   static constexpr bool kUnpacked = true;
   static constexpr int kBlock = 32;

@@ -48,12 +48,14 @@ struct Ymm {
   static void store(float* p, F v, int n) { n >= 8 ? store(p, v) : _mm256_maskstore_ps(p, first(n), v); }
   static I bytes(const void* p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))); }
   static I signed_bytes(const void* p) { return _mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))); }
-  static I halves(const void* p, int n) {
-    if (n >= 8) return _mm256_cvtepu16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  static __m128i load_halves(const void* p, int n) {
+    if (n >= 8) return _mm_loadu_si128(static_cast<const __m128i*>(p));
     std::uint16_t some[8] = {};
     for (int i = 0; i < n; ++i) __builtin_memcpy(some + i, static_cast<const char*>(p) + 2 * i, 2);
-    return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(some)));
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(some));
   }
+  static I halves(const void* p, int n) { return _mm256_cvtepu16_epi32(load_halves(p, n)); }
+  static F half_floats(const void* p, int n) { return _mm256_cvtph_ps(load_halves(p, n)); }
   static I broadcast(const void* p) {
     std::int32_t word;
     __builtin_memcpy(&word, p, 4);

@@ -46,6 +46,8 @@ struct Zmm {
   static I bytes(const void* p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))); }
   static I signed_bytes(const void* p) { return _mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))); }
   static I halves(const void* p, int n) { return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first(n), p)); }
+  /// n halves that are binary16, as floats.
+  static F half_floats(const void* p, int n) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(n), p)); }
   static I broadcast(const void* p) {
     std::int32_t word;
     __builtin_memcpy(&word, p, 4);
