@@ -34,11 +34,11 @@ void choose_kernels(Matrix& matrix, Acts asked) {
 
 std::size_t alignment(Format format) { return format == Format::fp32 ? 4 : format == Format::i8 ? 1 : 2; }
 
-using Bytes = std::vector<std::byte>;
-
-void own(Matrix& matrix, std::shared_ptr<const Bytes> bytes) {
-  matrix.w.data = bytes->data();
-  matrix.keep = std::move(bytes);
+template <class T>
+void own(Matrix& matrix, std::vector<T> values) {
+  const auto kept = std::make_shared<const std::vector<T>>(std::move(values));
+  matrix.w.data = std::as_bytes(std::span(*kept)).data();
+  matrix.keep = kept;
 }
 
 /// Formats whose bytes kernels take as they are stored; none for the rare ones, which become floats. I8 is read in
@@ -47,6 +47,7 @@ std::optional<Format> stored_format(const Tensor& tensor, int cols) {
   switch (tensor.dtype) {
     case Dtype::f32: return Format::fp32;
     case Dtype::bf16: return Format::bf16;
+    case Dtype::f16: return Format::f16;
     case Dtype::q8_0: return Format::q8_0;
     case Dtype::q4_0: return Format::q4_0;
     case Dtype::q6_k: return Format::q6_k;
@@ -71,11 +72,10 @@ Result<Matrix> make_matrix(const Tensor& tensor, int rows, int cols, Acts acts) 
   if (const auto format = stored_format(tensor, cols)) {
     matrix.format = *format;
     if (reinterpret_cast<std::uintptr_t>(matrix.w.data) % alignment(*format) != 0)
-      own(matrix, std::make_shared<const Bytes>(tensor.bytes.begin(), tensor.bytes.end()));
+      own(matrix, std::vector(tensor.bytes.begin(), tensor.bytes.end()));
   } else {
     ASSAY_TRY(floats, tensor.floats());
-    const std::span<const std::byte> bytes = std::as_bytes(std::span(floats));
-    own(matrix, std::make_shared<const Bytes>(bytes.begin(), bytes.end()));
+    own(matrix, std::move(floats));
     matrix.format = Format::fp32;
     matrix.w.scale = 1;
   }
