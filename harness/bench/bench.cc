@@ -52,6 +52,7 @@ class One : public TapSink {
 kernels::Format format_of(Dtype dtype) {
   switch (dtype) {
     case Dtype::bf16: return kernels::Format::bf16;
+    case Dtype::f16: return kernels::Format::f16;
     case Dtype::q8_0: return kernels::Format::q8_0;
     case Dtype::q4_0: return kernels::Format::q4_0;
     case Dtype::q6_k: return kernels::Format::q6_k;

@@ -169,6 +169,12 @@ TEST(EngineBench, CountsWhatAnEngineMakesOfTheWeights) {
   EXPECT_EQ(counting(tiny(), options).bytes(norm, 64), 128) << "norms stay";
   options.acts = kernels::Acts::bf16;
   EXPECT_EQ(counting(tiny(), options).roof_of(gate), "fp32") << "bf16 has none for q4_0";
+  Checkpoint halves = tiny();
+  halves.tensors.at(gate).dtype = Dtype::f16;
+  options = few();
+  options.acts = kernels::Acts::int8;
+  EXPECT_EQ(counting(halves, options).roof_of(gate), "fp32") << "nor has f16 any but fp32";
+  EXPECT_EQ(counting(halves, options).bytes(gate, 64), 128);
 }
 
 TEST(EngineBench, FillerNeverStandsForMedia) {
