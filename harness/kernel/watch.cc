@@ -96,14 +96,21 @@ Result<fs::path> source_of(const Kernel& kernel, const fs::path& tree) {
 
 std::vector<fs::path> files_of(const fs::path& source, const fs::path& tree) {
   std::vector<fs::path> files{source};
-  std::set<fs::path> known{source};
+  std::error_code error;
+  std::set<fs::path> known{fs::canonical(source, error)};
   for (std::size_t i = 0; i < files.size(); ++i) {
+    const fs::path here = files[i].parent_path();
     std::ifstream in(files[i]);
     for (std::string line; std::getline(in, line);) {
       constexpr std::string_view kInclude = "#include \"";
       if (!line.starts_with(kInclude)) continue;
       const std::string name = line.substr(kInclude.size(), line.find('"', kInclude.size()) - kInclude.size());
-      if (const fs::path file = tree / name; fs::exists(file) && known.insert(file).second) files.push_back(file);
+      for (const fs::path& folder : {here, tree}) {  // in the compiler's order
+        const fs::path file = fs::canonical(folder / name, error);
+        if (error) continue;
+        if (known.insert(file).second) files.push_back(file);
+        break;
+      }
     }
   }
   return files;

@@ -24,7 +24,8 @@ struct Workshop {
 /// build takes it. Errors: io (none of them).
 Result<std::filesystem::path> source_of(const kernels::Kernel& kernel, const std::filesystem::path& tree);
 
-/// The source and the files of kernels/ that it includes, directly or not.
+/// The source and the files that it includes in quotes, directly or not: beside the including file or from the tree's
+/// root, each once.
 std::vector<std::filesystem::path> files_of(const std::filesystem::path& source, const std::filesystem::path& tree);
 
 /// When each was last written, in nanoseconds of the file system's clock; 0 for one that is not there (an editor may

@@ -86,6 +86,20 @@ TEST_F(Watch, KnowsTheFilesThatMatterAndWhenTheyChange) {
   EXPECT_EQ(stamps_of(files).at(spec), 0);
 }
 
+TEST_F(Watch, KnowsHeadersThatAreIncludedFromWhereTheyLie) {
+  const fs::path simd = folder_ / "kernels/cpu/simd", spec = folder_ / "kernels/spec/read.h";
+  fs::create_directories(simd);
+  edit("#include \"kernels/spec/read.h\"", "#include \"kernels/spec/read.h\"\n#include \"../simd/tile.h\"");
+  put(simd / "tile.h", "#include \"lanes.h\"\n#include \"../simd/lanes.h\"\n#include \"no_such.h\"\n");
+  put(simd / "lanes.h", "#include \"tile.h\"\n#include \"kernels/spec/read.h\"\n");
+  put(folder_ / "lanes.h", "");  // the one beside the including file goes before it
+  const auto files = files_of(source(), folder_.path());
+  EXPECT_THAT(files, UnorderedElementsAre(source(), spec, simd / "tile.h", simd / "lanes.h"));
+  const auto before = stamps_of(files);
+  fs::last_write_time(simd / "lanes.h", fs::last_write_time(simd / "lanes.h") + std::chrono::seconds(1));
+  EXPECT_NE(stamps_of(files), before);
+}
+
 TEST_F(Watch, TakesTheMostParticularSource) {
   const fs::path folder = folder_ / "kernels/cpu/portable";
   EXPECT_EQ(source_of(kernel_, folder_.path()), folder / "read.cc");
