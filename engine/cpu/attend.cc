@@ -5,18 +5,9 @@
 #include <limits>
 
 namespace assay::cpu {
-namespace {
-
-/// Chunks that `keys` are cut into: one where more would cost threads a meeting and bring little, else an even number,
-/// so that two threads have as much to do. No fewer for more keys.
-int chunks_of(int keys) { return keys <= kKeysAlone ? 1 : (keys + 2 * kKeysOfChunk - 1) / (2 * kKeysOfChunk) * 2; }
-
-int keys_of_chunk(int keys) { return std::max(1, (keys + chunks_of(keys) - 1) / chunks_of(keys)); }
-
-}  // namespace
 
 std::size_t partial_floats(int batch, int heads, int head_dim, int keys) {
-  return std::size_t(batch) * kFewQueries * std::size_t(heads) * std::size_t(chunks_of(keys)) *
+  return std::size_t(batch) * kFewQueries * std::size_t(heads) * std::size_t(kernels::attention_chunks_of(keys)) *
          std::size_t(head_dim + 2);
 }
 
@@ -48,7 +39,7 @@ void attend(const Team& team, const KernelTable& kernels, const KvCache& cache, 
                               .capacity = cache.capacity(),
                               .mask_first = 0,
                               .mask_stride = 0,
-                              .chunk = few ? keys_of_chunk(keys_of(b)) : 0,
+                              .chunk = few ? kernels::attention_chunk_of(keys_of(b)) : 0,
                               .scale = 1};
   };
   const auto parts_of = [&](int chunks) {

@@ -24,9 +24,8 @@ struct Queries {
   int batch() const { return int(masks.size()); }
 };
 
-/// Few queries are too little work to share out by tokens and heads: their keys are cut into chunks of at most
-/// kKeysOfChunk, whose parts lie in between, unless they are no more than kKeysAlone.
-constexpr int kFewQueries = 4, kKeysOfChunk = 256, kKeysAlone = 96;
+/// Keys of few queries are cut into chunks (attention.h), whose parts lie in between.
+using kernels::kFewQueries;
 /// Floats of those parts, for up to kFewQueries tokens of each batch row over `keys` keys.
 std::size_t partial_floats(int batch, int heads, int head_dim, int keys);
 

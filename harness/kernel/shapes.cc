@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "kernels/spec/activation.h"
+#include "kernels/spec/attention.h"
+
 namespace assay {
 namespace {
 
@@ -9,20 +12,18 @@ using kernels::Op;
 using kernels::OpInfo;
 using kernels::Shape;
 
-constexpr int kFewQueries = 4;    ///< up to which an engine cuts the keys into chunks
-constexpr int kChunk = 256;       ///< keys of one
 constexpr int kTableRows = 1024;  ///< of lookup tables: the rows that nobody looks up only cost memory
-constexpr int kGeluTanh = 0, kRelu = 3, kSigmoid = 4;  // kernels::Activation
-constexpr int kSeesAll = 4;                            ///< attention's `holes`: every token sees every key
+constexpr int kRelu = int(kernels::Activation::relu), kSigmoid = int(kernels::Activation::sigmoid);
+constexpr int kSeesAll = 4;  ///< attention's `holes`: every token sees every key
 
 int activation_of(Activation activation) {
   switch (activation) {
-    case Activation::gelu_tanh: return kGeluTanh;
-    case Activation::gelu_erf: return 1;
-    case Activation::silu: return 2;
-    case Activation::relu: return kRelu;
+    case Activation::gelu_tanh: return int(kernels::Activation::gelu_tanh);
+    case Activation::gelu_erf: return int(kernels::Activation::gelu_erf);
+    case Activation::silu: return int(kernels::Activation::silu);
+    case Activation::relu: return int(kernels::Activation::relu);
   }
-  return kGeluTanh;
+  return int(kernels::Activation::gelu_tanh);
 }
 
 class Collector {
@@ -62,8 +63,22 @@ class Collector {
   std::vector<KernelUse> uses_;
 };
 
-/// Everything in a layer but its products. @param tokens, kv, end  as in work.cc
-void layer_uses(Collector& collect, const Plan& plan, const LayerPlan& layer, int tokens, int kv, int end) {
+/// The last `tokens` of `end` look at their keys, `unit` of them at a time.
+void attention_uses(Collector& collect, const LayerPlan& layer, int tokens, int end, int unit) {
+  const int heads = layer.q_heads, d = layer.head_dim, window = layer.window;
+  const char* part = window > 0 ? "sliding" : "full";
+  for (int first = end - tokens; first < end; first += unit) {
+    const int count = std::min(unit, end - first), keys = first + count;
+    const int seen = window == 0 ? keys : std::min(keys, window + count - 1);
+    const int chunk = count <= kernels::kFewQueries ? kernels::attention_chunk_of(seen) : 0;
+    collect.add(Op::attention, {count, heads, layer.kv_heads, d, keys, window, chunk, window > 0 ? 1 : 0, 0}, part);
+    if (chunk > 0 && seen > chunk)
+      collect.add(Op::attention_merge, {count * heads, (seen + chunk - 1) / chunk, d}, part);
+  }
+}
+
+/// Everything in a layer but its products. @param tokens, kv, end  as in work.cc @param lends  its K/V to later layers
+void layer_uses(Collector& collect, const Plan& plan, const LayerPlan& layer, int tokens, int kv, int end, bool lends) {
   const int hidden = plan.hidden, d = layer.head_dim, heads = layer.q_heads,
             activation = activation_of(plan.activation);
   const bool own = layer.kv.kind == KvSource::own;
@@ -74,12 +89,8 @@ void layer_uses(Collector& collect, const Plan& plan, const LayerPlan& layer, in
     collect.add(Op::rms_norm, {kv * layer.kv_heads, d}, "k_norm, v_norm", 2);
     collect.add(Op::rope, {kv, layer.kv_heads, d, 1, 1}, "k");
   }
-  const int chunk = tokens <= kFewQueries ? kChunk : 0;
-  collect.add(Op::attention, {tokens, heads, layer.kv_heads, d, end, layer.window, chunk, layer.window > 0 ? 1 : 0, 0},
-              layer.window > 0 ? "sliding" : "full");
-  const int seen = layer.window == 0 ? end : std::min(end, layer.window + tokens - 1);
-  if (const int chunks = (seen + kChunk - 1) / kChunk; chunk > 0 && chunks > 1)
-    collect.add(Op::attention_merge, {tokens * heads, chunks, d}, layer.window > 0 ? "sliding" : "full");
+  // A ring that others read holds a whole prompt; all else is looked at in one go.
+  attention_uses(collect, layer, tokens, end, own && layer.window > 0 && !lends ? kRealUnit : std::max(1, tokens));
   collect.add(Op::norm_add, {tokens, hidden}, "post_attention_layernorm");
   collect.add(Op::rms_norm, {tokens, hidden}, "pre_feedforward_layernorm");
   collect.add(Op::gated, {tokens, layer.ffn_width, activation, 0}, "mlp");
@@ -168,9 +179,12 @@ std::vector<KernelUse> text_uses(const Plan& plan, const Pass& pass) {
     collect.add(Op::gather, {tokens, kTableRows, layers * plan.ple_width}, "embed_tokens_per_layer");
     collect.add(Op::ple_mix, {tokens * layers, plan.ple_width, 1}, "ple");
   }
+  std::vector<bool> lends(std::size_t(layers), false);
+  for (const LayerPlan& layer : plan.layers)
+    if (layer.kv.kind == KvSource::earlier) lends[std::size_t(layer.kv.layer)] = true;
   for (int i = 0; i < layers; ++i)
     layer_uses(collect, plan, plan.layers[std::size_t(i)], i < last_own ? tokens : wanted,
-               i <= last_own ? tokens : wanted, end);
+               i <= last_own ? tokens : wanted, end, lends[std::size_t(i)]);
   collect.add(Op::rms_norm, {wanted, plan.hidden}, "norm");
   if (plan.softcap > 0) collect.add(Op::softcap, {64 * wanted, plan.vocab / 64, 1}, "head");
   return collect.take();

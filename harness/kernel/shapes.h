@@ -29,6 +29,7 @@ std::vector<KernelUse> tower_uses(const Plan& plan, int patches, int frames);
 /// kRealPrompts, an image and a clip.
 inline constexpr int kRealDepth = 700;
 inline constexpr int kRealPrompts[] = {128, 512};
+inline constexpr int kRealUnit = 64;       ///< tokens of a prompt that the CPU engine puts into a ring at a time
 inline constexpr int kRealPatches = 2520;  ///< 280 soft tokens of 3 x 3: the processor's default
 inline constexpr int kRealFrames = 1000;   ///< ten seconds
 /// Of all these passes, each op and shape once; calls are those of the pass that has most.

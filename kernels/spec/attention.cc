@@ -60,6 +60,15 @@ AttentionUnit attention_unit(const Attention& a, int index) {
   return unit;
 }
 
+int attention_chunks_of(int keys) {
+  return keys <= kKeysAlone ? 1 : (keys + 2 * kKeysOfChunk - 1) / (2 * kKeysOfChunk) * 2;
+}
+
+int attention_chunk_of(int keys) {
+  const int chunks = attention_chunks_of(keys);
+  return std::max(1, (keys + chunks - 1) / chunks);
+}
+
 namespace {
 
 constexpr int kDims = 9;

@@ -64,6 +64,15 @@ struct AttentionUnit {
 };
 AttentionUnit attention_unit(const Attention& a, int index);
 
+/// How engines choose `chunk`. Few queries are too little work to share out by tokens and heads: their keys are cut
+/// into chunks of at most kKeysOfChunk, unless they are no more than kKeysAlone.
+constexpr int kFewQueries = 4, kKeysOfChunk = 256, kKeysAlone = 96;
+/// How many: one where more would cost threads a meeting and bring little, else an even number, so that two threads
+/// have as much to do. No fewer for more keys.
+int attention_chunks_of(int keys);
+/// `chunk` for so many keys, from the first to the last that some query sees; at least 1.
+int attention_chunk_of(int keys);
+
 namespace spec {
 
 struct attention {

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/cpu/kv_cache.h"
 #include "harness/kernel/shapes.h"
 #include "model/config.h"
 
@@ -111,13 +112,15 @@ TEST(Work, ExpertsAreThoseThatAreHit) {
   EXPECT_EQ(of(10).calls, 61);  // 128 (1 - (15/16)^10) = 60.9
 }
 
+double calls_of(const std::vector<KernelUse>& uses, kernels::Op op, kernels::Shape shape) {
+  for (const KernelUse& use : uses)
+    if (use.op->op == op && use.shape == shape) return use.calls;
+  return 0;
+}
+
 TEST(Shapes, OfADecodingStepAreThoseOfThePlan) {
   const auto uses = text_uses(plan_of("e2b"), {.tokens = 1, .cached = 10, .wanted = 1});
-  const auto calls = [&](kernels::Op op, kernels::Shape shape) {
-    for (const KernelUse& use : uses)
-      if (use.op->op == op && use.shape == shape) return use.calls;
-    return 0.0;
-  };
+  const auto calls = [&](kernels::Op op, kernels::Shape shape) { return calls_of(uses, op, shape); };
   using kernels::Op;
   EXPECT_EQ(calls(Op::gemv, {2048, 1536}), 28);
   EXPECT_EQ(calls(Op::gemv, {4096, 1536}), 7);
@@ -130,6 +133,32 @@ TEST(Shapes, OfADecodingStepAreThoseOfThePlan) {
   EXPECT_EQ(calls(Op::gemv, {262144, 1536}), 1);
   EXPECT_EQ(calls(Op::gemm, {2048, 1536, 1}), 0);
   for (const KernelUse& use : uses) EXPECT_NE(use.op->op, Op::gemm);
+}
+
+TEST(Shapes, ChunksOfKeysAreTheEngines) {
+  using kernels::Op;
+  const Plan plan = plan_of("e2b");
+  const auto uses = text_uses(plan, {.tokens = 1, .cached = 700, .wanted = 1});
+  // 701 keys of 7 full layers: 4 chunks. 512 of 28 sliding ones: 2.
+  EXPECT_EQ(calls_of(uses, Op::attention, {1, 8, 1, 512, 701, 0, 176}), 7);
+  EXPECT_EQ(calls_of(uses, Op::attention_merge, {8, 4, 512}), 7);
+  EXPECT_EQ(calls_of(uses, Op::attention, {1, 8, 1, 256, 701, 512, 256, 1}), 28);
+  EXPECT_EQ(calls_of(uses, Op::attention_merge, {8, 2, 256}), 28);
+  const auto few = text_uses(plan, {.tokens = 1, .cached = 80, .wanted = 1});
+  EXPECT_EQ(calls_of(few, Op::attention, {1, 8, 1, 512, 81, 0, 81}), 7);
+  for (const KernelUse& use : few) EXPECT_NE(use.op->op, Op::attention_merge) << "one chunk needs none";
+}
+
+TEST(Shapes, PromptsGoThroughRingsInTheEnginesUnits) {
+  using kernels::Op;
+  EXPECT_EQ(kRealUnit, cpu::KvCache::kSpare);
+  // 15 layers have K/V of their own; 13 and 14 lend theirs: the ring of 13 holds the whole prompt.
+  const auto uses = text_uses(plan_of("e2b"), {.tokens = 150, .cached = 500, .wanted = 1});
+  EXPECT_EQ(calls_of(uses, Op::attention, {64, 8, 1, 256, 564, 512, 0, 1}), 11);
+  EXPECT_EQ(calls_of(uses, Op::attention, {64, 8, 1, 256, 628, 512, 0, 1}), 11);
+  EXPECT_EQ(calls_of(uses, Op::attention, {22, 8, 1, 256, 650, 512, 0, 1}), 11);
+  EXPECT_EQ(calls_of(uses, Op::attention, {150, 8, 1, 256, 650, 512, 0, 1}), 1);
+  EXPECT_EQ(calls_of(uses, Op::attention, {150, 8, 1, 512, 650}), 2);
 }
 
 TEST(Shapes, EveryModelHasRealOnesOfEveryProduct) {

@@ -114,7 +114,7 @@ void expect_right(const Call& call, const std::string& what) {
 
 TEST(Attend, ChunksOfAnyNumberOfKeysAreOneSoftmax) {
   for (const int tokens : {1, 3, kFewQueries})
-    for (const int keys : {4, kKeysAlone, kKeysAlone + 1, 255, 513, 1030})
+    for (const int keys : {4, kernels::kKeysAlone, kernels::kKeysAlone + 1, 255, 513, 1030})
       expect_right(Call({keys}, tokens, 0), std::to_string(tokens) + " of " + std::to_string(keys));
 }
 

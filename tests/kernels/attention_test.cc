@@ -92,5 +92,17 @@ TEST(AttentionInBf16, ValuesOfFewerBitsAreWrong) {
     EXPECT_FALSE(passes(shape, attention<nearest, nearest, coarse>)) << to_string(info(Op::attention), shape);
 }
 
+TEST(AttentionChunks, AreOneOfFewKeysElseAnEvenNumberAndNoLongerThanTheyMayBe) {
+  for (int keys = 0, before = 1; keys < 5000; ++keys) {
+    const int chunks = attention_chunks_of(keys), chunk = attention_chunk_of(keys);
+    EXPECT_TRUE(chunks == 1 ? keys <= kKeysAlone : chunks % 2 == 0) << keys;
+    EXPECT_GE(chunks, before) << keys;
+    EXPECT_LE(chunk, kKeysOfChunk) << keys;
+    EXPECT_GE(chunk, 1) << keys;
+    EXPECT_GE(chunk * chunks, keys);
+    before = chunks;
+  }
+}
+
 }  // namespace
 }  // namespace assay::kernels
