@@ -81,7 +81,7 @@ struct OpShare {
 struct BenchResult {
   std::string subject;                  ///< a kernel's full name, or an engine's
   std::string what;                     ///< a kernel's shape, or `decode`, `prefill`, `first-token`, `vision`, `audio`
-  std::string how;                      ///< `cold`, `warm`; `depth 2048`, `512 tokens`
+  std::string how;                      ///< `cold`, `warm`; `depth 2048`, `512 tokens`, `512 tokens at depth 2048`
   double units = 0;                     ///< of one sample: tokens, images, seconds of sound; calls of a kernel
   std::string unit;                     ///< `token`, `image`, `second of sound`, `call`
   std::vector<double> seconds;          ///< raw samples in the order taken, each of one unit batch

@@ -141,31 +141,45 @@ class EngineBench {
     return Clock::now();
   }
 
-  Result<double> prefill(int length) {
-    const std::vector<std::int64_t> ids = filler_ids(plan_, length);
+  /// Brings the session to where `depth` filler tokens are cached: it forgets what a sample added if it can, else
+  /// takes the prompt anew. Not timed.
+  Result<void> go_to(int depth) {
+    if (depth == 0) return {};
+    if (held_ < depth || !session_->truncate({&depth, 1})) {
+      const std::vector<std::int64_t> prompt = filler_ids(plan_, depth);
+      ASSAY_TRY(id, call(*session_, prompt, Cache::fresh));
+      (void)id;
+    }
+    held_ = depth;
+    if (timer_ != nullptr) timer_->time_ops(true);  // not the prompt's
+    return {};
+  }
+
+  Result<double> prefill(int length, int depth) {
+    ASSAY_CHECK(go_to(depth));
+    const std::vector<std::int64_t> all = filler_ids(plan_, depth + length);
+    const Cache cache = depth > 0 ? Cache::extend : engine_.can.cache ? Cache::fresh : Cache::none;
     const auto start = begin();
-    ASSAY_TRY(id, call(*session_, ids, engine_.can.cache ? Cache::fresh : Cache::none));
+    ASSAY_TRY(id, call(*session_, std::span(all).subspan(std::size_t(depth)), cache));
     (void)id;
-    return seconds_since(start);
+    const double seconds = seconds_since(start);
+    held_ = engine_.can.cache ? depth + length : 0;
+    return seconds;
   }
 
   Result<double> decode(int depth, int tokens) {
-    const std::vector<std::int64_t> prompt = filler_ids(plan_, std::max(depth, 1));
-    std::int64_t id = prompt[0];
-    Cache cache = Cache::fresh;
-    if (depth > 0) {
-      ASSAY_TRY(first, call(*session_, prompt, Cache::fresh));
-      if (timer_ != nullptr) timer_->time_ops(true);  // not the prompt's
-      id = first;
-      cache = Cache::extend;
-    }
+    ASSAY_CHECK(go_to(depth));
+    std::int64_t id = filler_ids(plan_, depth + 1).back();
+    Cache cache = depth > 0 ? Cache::extend : Cache::fresh;
     const auto start = begin();
     for (int t = 0; t < tokens; ++t) {
       ASSAY_TRY(next, call(*session_, {&id, 1}, cache));
       id = next;
       cache = Cache::extend;
     }
-    return seconds_since(start);
+    const double seconds = seconds_since(start);
+    held_ = depth + 1;  // those that it chose itself are no filler
+    return seconds;
   }
 
   Result<double> first_token(int length) {
@@ -184,6 +198,7 @@ class EngineBench {
     forward.more = prompt.more;
     forward.cache = Cache::none;  // nothing needs what the text decoder would cache
     forward.logit_rows = 1;
+    held_ = 0;
     const auto start = begin();
     ASSAY_CHECK(session_->forward(forward, one));
     return seconds_since(start);
@@ -201,10 +216,16 @@ class EngineBench {
   }
 
   void make_tasks() {
-    for (const int length : options_.lengths) {
-      Task& task = add("prefill", fmt::format("{} tokens", length), length, "token");
-      task.result.must = prefill_must(checkpoint_, options_, length);
-      task.sample = [this, length](BenchResult&) { return prefill(length); };
+    const auto add_prefill = [this](int length, int depth) {
+      const std::string how = fmt::format("{} tokens", length);
+      Task& task = add("prefill", depth > 0 ? fmt::format("{} at depth {}", how, depth) : how, length, "token");
+      task.result.must = prefill_must(checkpoint_, options_, length, depth);
+      task.sample = [this, length, depth](BenchResult&) { return prefill(length, depth); };
+    };
+    for (const int length : options_.lengths) add_prefill(length, 0);
+    for (const int depth : options_.depths) {
+      if (depth == 0) continue;
+      for (const int length : options_.lengths) add_prefill(length, depth);
     }
     for (const int depth : options_.depths) {
       Task& task = add("decode", fmt::format("depth {}", depth), options_.decode, "token");
@@ -350,6 +371,7 @@ class EngineBench {
   std::optional<RoofMeter> meter_;  ///< once there are samples to be kept
   RoofSeconds before_;              ///< right before the sample that was begun last
   TimesOps* timer_ = nullptr;       ///< of session_, once ops are timed
+  int held_ = 0;                    ///< tokens that session_ has cached and that are filler_ids(), from the first on
   std::vector<Task> tasks_;
 };
 
@@ -393,8 +415,8 @@ Must decode_must(const Checkpoint& checkpoint, const EngineBenchOptions& options
                  counting(checkpoint, options));
 }
 
-Must prefill_must(const Checkpoint& checkpoint, const EngineBenchOptions& options, int length) {
-  return must_of(text_work(checkpoint.plan, {.tokens = length, .cached = 0, .wanted = 1}),
+Must prefill_must(const Checkpoint& checkpoint, const EngineBenchOptions& options, int length, int depth) {
+  return must_of(text_work(checkpoint.plan, {.tokens = length, .cached = depth, .wanted = 1}),
                  counting(checkpoint, options));
 }
 

@@ -20,8 +20,8 @@
 namespace assay {
 
 struct EngineBenchOptions {
-  std::vector<int> lengths{128, 512};  ///< of prompts, each in a fresh cache, one row of logits wanted
-  std::vector<int> depths{0};          ///< tokens cached before decoding starts
+  std::vector<int> lengths{128, 512};  ///< of prompts, each in an empty cache and at each depth; a row of logits wanted
+  std::vector<int> depths{0};          ///< tokens that are cached before decoding, or a prompt, starts
   int decode = 32;                     ///< tokens of one sample
   int repetitions = 5;
   int threads = 2;
@@ -39,11 +39,11 @@ struct EngineBenchOptions {
 /// tensor that it lacks); products in options.acts, or in the next finer mode that the tensor's format has kernels for.
 MustOptions counting(const Checkpoint& checkpoint, const EngineBenchOptions& options);
 
-/// What one token at `depth` and one prompt of `length` cannot do without.
+/// What one token at `depth`, and `length` tokens behind `depth` cached ones, cannot do without.
 Must decode_must(const Checkpoint& checkpoint, const EngineBenchOptions& options, int depth);
-Must prefill_must(const Checkpoint& checkpoint, const EngineBenchOptions& options, int length);
+Must prefill_must(const Checkpoint& checkpoint, const EngineBenchOptions& options, int length, int depth);
 
-/// Token ids that mean nothing, none of them a placeholder or the pad token; the same for the same count.
+/// Token ids that mean nothing, none of them a placeholder or the pad token; fewer are the first of more.
 std::vector<std::int64_t> filler_ids(const Plan& plan, int count);
 
 /// Media that mean nothing, of the size that the models' processors make by default, with the ids of a prompt that
@@ -58,11 +58,12 @@ MediaPrompt image_prompt(const Plan& plan);
 Result<MediaPrompt> sound_prompt(const Plan& plan);
 
 /// Appends results to `run`, its roofs and facts: load_seconds; of engines in this process peak_memory_bytes, its most
-/// with one session open and before roofs were measured; weights_bytes. Results: `prefill` by tokens, `decode` by
-/// tokens, `first-token` (a session opened anew, then the shortest prompt), `vision` by images and `audio` by seconds
-/// of sound: calls that want the tower's last tap alone, so that an engine may stop behind it. Op times are taken in a
-/// round of their own where the session has them (engine/op_times.h). Errors: bad_input (no lengths and no depths; a
-/// number below 1; a drafter), those of the session, of RoofMeter::make.
+/// with one session open and before roofs were measured; weights_bytes. Results: `prefill` by tokens (`512 tokens`,
+/// `512 tokens at depth 2048`), `decode` by tokens (how a depth was reached is not timed), `first-token` (a session
+/// opened anew, then the shortest prompt), `vision` by images and `audio` by seconds of sound: calls that want the
+/// tower's last tap alone, so that an engine may stop behind it. Op times are taken in a round of their own where the
+/// session has them (engine/op_times.h). Errors: bad_input (no lengths and no depths; a number below 1; a drafter),
+/// those of the session, of RoofMeter::make.
 Result<void> bench_engine(const Engine& engine, const Checkpoint& checkpoint, const EngineBenchOptions& options,
                           BenchRun& run);
 

@@ -134,8 +134,12 @@ void add_bench(CLI::App& app, int& exit) {
   verb->add_option("--cache", options->cache, "A folder that keeps synthetic weights for the next time");
   options->choice.add_to(verb, "cpu", "threads");
   verb->add_option("--threads", options->bench.threads, "Threads; 0 = as many as cores")->check(CLI::NonNegativeNumber);
-  verb->add_option("--lengths", options->bench.lengths, "Tokens of prompts")->delimiter(',')->capture_default_str();
-  verb->add_option("--depths", options->bench.depths, "Tokens before decoding")->delimiter(',')->capture_default_str();
+  verb->add_option("--lengths", options->bench.lengths, "Tokens of prompts, timed in an empty cache and at each depth")
+      ->delimiter(',')
+      ->capture_default_str();
+  verb->add_option("--depths", options->bench.depths, "Tokens cached before decoding and before prompts, not timed")
+      ->delimiter(',')
+      ->capture_default_str();
   verb->add_option("--decode", options->bench.decode, "Tokens of a sample of decoding")->capture_default_str();
   verb->add_option("--reps", options->bench.repetitions, "Repetitions, which take turns")->capture_default_str();
   verb->add_option("--warm-up", options->bench.warm_up, "Seconds of warm-up, at most")->capture_default_str();
@@ -144,6 +148,9 @@ void add_bench(CLI::App& app, int& exit) {
   verb->add_option("--out", options->json_file, "Write that JSON to this file, too");
   verb->add_option("--svg", options->svg, "Write a chart of the shares of the roof to this file");
   verb->footer(
+      "Measured: prompts of each length, in an empty cache and behind as many tokens as each depth above 0;\n"
+      "decoding at each depth; opening the model up to its first token; an image, ten seconds of sound. Each sample\n"
+      "goes back to its depth first, which is not timed.\n"
       "Medians are shown with their median absolute deviation. `of roof`: the time that reading every needed weight\n"
       "and cached K/V once would take at this machine's measured bandwidth, or the needed products at its measured\n"
       "peak, whichever is longer, as a share of the time it took. Both are measured before and after each sample,\n"

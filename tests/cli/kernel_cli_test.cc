@@ -136,9 +136,10 @@ TEST_F(KernelCli, BenchTimesAnEngineEndToEnd) {
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(bytes_of(at("run.json")), ran.out);
   const json out = json::parse(ran.out);
-  ASSERT_EQ(out["results"].size(), 4U);
-  EXPECT_EQ(out["results"][1]["what"], "decode");
-  EXPECT_EQ(out["results"][1]["seconds"].size(), 2U);
+  ASSERT_EQ(out["results"].size(), 5U);
+  EXPECT_EQ(out["results"][1]["how"], "8 tokens at depth 4");
+  EXPECT_EQ(out["results"][2]["what"], "decode");
+  EXPECT_EQ(out["results"][2]["seconds"].size(), 2U);
   EXPECT_GT(out["results"][0]["roof_share"], 0);
   EXPECT_GT(out["facts"]["peak_memory_bytes"], 0);
   EXPECT_THAT(out["command"].get<std::string>(), HasSubstr("--depths 0,4"));
