@@ -1,4 +1,5 @@
-// `assay kernel list`: what kernels there are, what dispatch takes, where gaps are.
+// `assay kernel list`: what kernels there are, what dispatch takes, where gaps are; at which shapes models call them.
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,7 @@
 
 #include "harness/cli/kernel_verbs.h"
 #include "harness/kernel/select.h"
+#include "model/published_config.h"
 
 namespace assay {
 namespace {
@@ -32,40 +34,79 @@ std::string isa_names(const std::vector<const Kernel*>& kernels) {
   return names;
 }
 
-}  // namespace
+Json json_of(const KernelRow& row, const std::vector<KernelUse>& uses) {
+  Json names = Json::array(), gaps = Json::array(), shapes = Json::array();
+  for (const Kernel* kernel : row.kernels)
+    names.push_back(
+        {{"kernel", kernel->name}, {"isa", kernels::name(kernel->isa)}, {"runs_here", kernels::runnable(*kernel)}});
+  for (const Isa isa : row.gaps) gaps.push_back(kernels::name(isa));
+  for (const KernelUse& use : uses)
+    if (use.op == row.op && row.op->invalid(row.format, row.acts, use.shape).empty())
+      shapes.push_back({{"shape", kernels::to_string(*row.op, use.shape)}, {"calls", use.calls}, {"parts", use.parts}});
+  return {{"op", row.op->name},
+          {"format", kernels::name(row.format)},
+          {"acts", kernels::name(row.acts)},
+          {"taken", row.taken == nullptr ? Json(nullptr) : Json(row.taken->name)},
+          {"kernels", names},
+          {"gaps", gaps},
+          {"dims", row.op->dims},
+          {"shapes", shapes}};
+}
 
-Result<int> list_of_kernels(const KernelOptions& options) {
-  ASSAY_CHECK(force_isa(options));
-  const std::vector<KernelRow> rows = kernel_rows();
-  if (options.json) {
-    Json out = Json::array();
-    for (const KernelRow& row : rows) {
-      Json names = Json::array(), gaps = Json::array();
-      for (const Kernel* kernel : row.kernels)
-        names.push_back(
-            {{"kernel", kernel->name}, {"isa", kernels::name(kernel->isa)}, {"runs_here", kernels::runnable(*kernel)}});
-      for (const Isa isa : row.gaps) gaps.push_back(kernels::name(isa));
-      out.push_back({{"op", row.op->name},
-                     {"format", kernels::name(row.format)},
-                     {"acts", kernels::name(row.acts)},
-                     {"taken", row.taken == nullptr ? Json(nullptr) : Json(row.taken->name)},
-                     {"kernels", names},
-                     {"gaps", gaps}});
-    }
-    fmt::print("{}\n", out.dump(1));
-    return 0;
-  }
+void print_rows(const std::vector<KernelRow>& rows) {
   fmt::print("{:<16} {:<6} {:<5} {:<13} {}\n", "op", "format", "acts", "taken here", "kernels; - gaps");
-  std::size_t gaps = 0;
+  std::size_t kernels = 0, gaps = 0;
+  std::vector<const kernels::OpInfo*> ops;
   for (const KernelRow& row : rows) {
     std::string line = isa_names(row.kernels);
     for (const Isa isa : row.gaps) line += " -" + std::string(kernels::name(isa));
+    kernels += row.kernels.size();
     gaps += row.gaps.size();
+    if (std::find(ops.begin(), ops.end(), row.op) == ops.end()) ops.push_back(row.op);
     fmt::print("{:<16} {:<6} {:<5} {:<13} {}\n", row.op->name, kernels::name(row.format), kernels::name(row.acts),
                row.taken == nullptr ? "nothing" : kernels::name(row.taken->isa), line);
   }
   fmt::print("{} kernels of {} ops; {} gaps, where a machine with that instruction set takes a lesser kernel\n",
-             kernels::kernels().size(), kernels::ops().size(), gaps);
+             kernels, ops.size(), gaps);
+}
+
+/// Each op once, whatever its formats.
+void print_shapes(const std::vector<KernelRow>& rows, const std::vector<KernelUse>& uses) {
+  std::vector<const kernels::OpInfo*> done;
+  for (const KernelRow& row : rows) {
+    if (std::find(done.begin(), done.end(), row.op) != done.end()) continue;
+    done.push_back(row.op);
+    std::string dims;
+    for (const std::string_view dim : row.op->dims) dims += (dims.empty() ? "" : " x ") + std::string(dim);
+    fmt::print("{}: {}\n", row.op->name, dims);
+    for (const KernelUse& use : uses)
+      if (use.op == row.op)
+        fmt::print("  {:<36} {:>5g} x  {}\n", kernels::to_string(*row.op, use.shape), use.calls, use.parts);
+  }
+  fmt::print("calls: the most in one pass, of a decoding step, a prompt, an image or a clip\n");
+}
+
+}  // namespace
+
+Result<int> list_of_kernels(const KernelOptions& options) {
+  ASSAY_CHECK(force_isa(options));
+  ASSAY_TRY(selected, select_kernels(options.names, true));
+  ASSAY_TRY(uses, uses_of(options, published_names()));
+  std::vector<KernelRow> rows = kernel_rows();
+  std::erase_if(rows, [&](const KernelRow& row) {
+    return std::none_of(row.kernels.begin(), row.kernels.end(), [&](const Kernel* kernel) {
+      return std::find(selected.begin(), selected.end(), kernel) != selected.end();
+    });
+  });
+  if (options.json) {
+    Json out = Json::array();
+    for (const KernelRow& row : rows) out.push_back(json_of(row, uses));
+    fmt::print("{}\n", out.dump(1));
+  } else if (options.shapes) {
+    print_shapes(rows, uses);
+  } else {
+    print_rows(rows);
+  }
   return 0;
 }
 

@@ -23,7 +23,7 @@ struct KernelOptions {
   std::uint64_t seed = kCheckSeed;
   int threads = 0, repetitions = 7, top = 3;
   double seconds = 0.03, deadline = 600;
-  bool json = false, once = false, alone = false, no_warm = false, taken = false;
+  bool json = false, once = false, alone = false, no_warm = false, taken = false, shapes = false;
 };
 
 int threads_of(const KernelOptions& options);

@@ -20,18 +20,25 @@ std::string command_line(const char* sub, const KernelOptions& options) {
   return text;
 }
 
-void add_common(CLI::App* verb, KernelOptions& options, bool required) {
-  auto* names =
-      verb->add_option("OP", options.names,
-                       "An op (gemv), with a format (gemv_q4_0), with a mode of activations (gemv_q4_0_int8), "
-                       "or a kernel's full name; several");
-  if (required) names->required();
-  verb->add_option("--shape", options.shape,
-                   "Only this shape: 12288x1536; `kernel list --json` and failures show them");
+CLI::Option* add_names(CLI::App* verb, KernelOptions& options) {
+  return verb->add_option("OP", options.names,
+                          "An op (gemv), with a format (gemv_q4_0), with a mode of activations (gemv_q4_0_int8), "
+                          "or a kernel's full name; several");
+}
+
+void add_models(CLI::App* verb, KernelOptions& options) {
   verb->add_option("--model", options.models,
                    "Whose shapes: a published configuration (e2b, e4b, 12b, 26b-a4b, 31b) or a directory with a "
                    "config.json; several")
       ->allow_extra_args(false);
+}
+
+void add_common(CLI::App* verb, KernelOptions& options, bool required) {
+  auto* names = add_names(verb, options);
+  if (required) names->required();
+  verb->add_option("--shape", options.shape,
+                   "Only this shape: 12288x1536; `kernel list OP --shapes` and failures show them");
+  add_models(verb, options);
   verb->add_option("--threads", options.threads, "Threads; 0 = as many as cores")->check(CLI::NonNegativeNumber);
   verb->add_option("--isa", options.isa, "Only kernels of this instruction set");
   verb->add_flag("--json", options.json, "As JSON");
@@ -48,9 +55,13 @@ void add_kernel(CLI::App& app, int& exit) {
 
   auto* list_verb =
       verb->add_subcommand("list", "Every op and format with its kernels: which dispatch takes here, where gaps are.");
-  list_verb->add_flag("--json", options->json, "As JSON");
+  add_names(list_verb, *options);
+  list_verb->add_flag("--shapes", options->shapes,
+                      "Instead, the shapes that models call each op at, how often in one pass, and what for");
+  add_models(list_verb, *options);
+  list_verb->add_flag("--json", options->json, "As JSON, with the shapes of each op and format");
   list_verb->add_option("--isa", options->isa, "What dispatch would take if forced to this instruction set");
-  list_verb->footer("Example: assay kernel list --isa avx2");
+  list_verb->footer("Example: assay kernel list gemv --shapes --model e2b");
   list_verb->callback([options, finish] { finish(list_of_kernels(*options)); });
 
   auto* check_verb = verb->add_subcommand(

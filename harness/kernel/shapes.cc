@@ -26,6 +26,17 @@ int activation_of(Activation activation) {
   return int(kernels::Activation::gelu_tanh);
 }
 
+/// Adds what is not there yet. @param more  `k_norm, v_norm`
+void add_parts(std::string& parts, std::string_view more) {
+  constexpr std::string_view kComma = ", ";
+  while (!more.empty()) {
+    const std::size_t end = std::min(more.find(kComma), more.size());
+    const std::string part(more.substr(0, end));
+    more.remove_prefix(std::min(end + kComma.size(), more.size()));
+    if ((", " + parts + ",").find(", " + part + ",") == std::string::npos) parts += (parts.empty() ? "" : ", ") + part;
+  }
+}
+
 class Collector {
  public:
   /// @param dims  in the order of the op's own
@@ -37,7 +48,7 @@ class Collector {
     for (KernelUse& known : uses_) {
       if (known.op != use.op || known.shape != use.shape) continue;
       known.calls += calls;
-      if ((", " + known.parts + ",").find(", " + part + ",") == std::string::npos) known.parts += ", " + part;
+      add_parts(known.parts, part);
       return;
     }
     uses_.push_back(std::move(use));
@@ -207,10 +218,12 @@ void merge(std::vector<KernelUse>& into, const std::vector<KernelUse>& more) {
   for (const KernelUse& use : more) {
     const auto same = [&](const KernelUse& known) { return known.op == use.op && known.shape == use.shape; };
     const auto known = std::find_if(into.begin(), into.end(), same);
-    if (known == into.end())
+    if (known == into.end()) {
       into.push_back(use);
-    else
-      known->calls = std::max(known->calls, use.calls);
+      continue;
+    }
+    known->calls = std::max(known->calls, use.calls);
+    add_parts(known->parts, use.parts);
   }
 }
 

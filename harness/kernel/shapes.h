@@ -35,7 +35,7 @@ inline constexpr int kRealFrames = 1000;   ///< ten seconds
 /// Of all these passes, each op and shape once; calls are those of the pass that has most.
 std::vector<KernelUse> real_uses(const Plan& plan);
 
-/// Appends what is not there yet.
+/// Appends what is not there yet; what is gets the other's parts, too, and the larger number of calls.
 void merge(std::vector<KernelUse>& into, const std::vector<KernelUse>& more);
 
 /// A shape with fewer rows, then fewer tokens, whose cost is within the limits and that the op still takes; the shape

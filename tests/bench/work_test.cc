@@ -175,6 +175,17 @@ TEST(Shapes, EveryModelHasRealOnesOfEveryProduct) {
   }
 }
 
+TEST(Shapes, MergedOnesKeepThePartsOfBoth) {
+  const auto use = [](const char* parts, double calls) {
+    return KernelUse{.op = &kernels::info(kernels::Op::gemv), .shape = {8, 32}, .parts = parts, .calls = calls};
+  };
+  std::vector<KernelUse> uses{use("attn.q", 7)};
+  merge(uses, {use("mlp.gate, attn.q, mlp.up", 3)});
+  ASSERT_EQ(uses.size(), 1U);
+  EXPECT_EQ(uses[0].parts, "attn.q, mlp.gate, mlp.up");
+  EXPECT_EQ(uses[0].calls, 7);
+}
+
 TEST(Shapes, CutKeepsColumnsAndStaysValid) {
   using kernels::Acts, kernels::Format;
   const kernels::OpInfo& gemm = kernels::info(kernels::Op::gemm);

@@ -9,6 +9,7 @@ namespace {
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 using KernelCli = Cli;
 
@@ -25,6 +26,25 @@ TEST_F(KernelCli, ListsEveryKernelWithWhatIsTaken) {
   const json forced = json::parse(assay("kernel list --json --isa portable").out);
   for (const json& row : forced) EXPECT_THAT(row["taken"].get<std::string>(), HasSubstr("_portable")) << row["op"];
   EXPECT_THAT(assay("kernel list").out, HasSubstr("kernels of"));
+}
+
+TEST_F(KernelCli, ListsTheShapesOfModels) {
+  const Ran ran = assay("kernel list gemv_q4_0_int8 --model e2b --json");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const json rows = json::parse(ran.out);
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0]["dims"], json({"rows", "cols"}));
+  const json& shapes = rows[0]["shapes"];
+  const auto gate =
+      std::find_if(shapes.begin(), shapes.end(), [](const json& use) { return use["shape"] == "6144x1536"; });
+  ASSERT_NE(gate, shapes.end());
+  EXPECT_EQ((*gate)["calls"], 30);
+  EXPECT_EQ((*gate)["parts"], "mlp.gate, mlp.up");
+  EXPECT_THAT(assay("kernel list gemv rope --shapes --model e2b").out,
+              AllOf(HasSubstr("gemv: rows x cols\n"), HasSubstr("6144x1536"), HasSubstr("mlp.gate, mlp.up\n"),
+                    HasSubstr("rope: tokens x heads"), Not(HasSubstr("gemm"))));
+  EXPECT_THAT(assay("kernel list gemv").out, Not(HasSubstr("gemm")));
+  EXPECT_EQ(assay("kernel list gemx").code, 2);
 }
 
 TEST_F(KernelCli, ChecksAKernel) {
