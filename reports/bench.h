@@ -87,7 +87,7 @@ struct BenchResult {
   std::vector<double> seconds;          ///< raw samples in the order taken, each of one unit batch
   Must must;                            ///< of one sample
   std::optional<bool> right;            ///< whether the output was right after timing; empty: not judged here
-  std::string rerun;                    ///< the command that measures just this
+  std::string rerun;                    ///< the command that measures this again
   std::map<std::string, double> times;  ///< times as fast as: `eigen`, `portable`
   /// Roofs as they were beside these samples, bytes or FLOPs a second; empty: as in the whole run. Machines that others
   /// use, too, are not as fast at the end of a run as at its start.

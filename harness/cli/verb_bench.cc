@@ -57,18 +57,22 @@ std::string setting(const std::string& engine, const std::string& name, const st
 
 double bytes_of_kv(const std::string& format) { return format == "fp32" ? 4 : format == "bf16" ? 2 : 34.0 / 32; }
 
+/// All that decides what is measured, defaults too: they may change.
 std::string command_line(const Options& options) {
   const auto list = [](const std::vector<int>& values) {
     std::string text;
     for (const int value : values) text += (text.empty() ? "" : ",") + std::to_string(value);
     return text;
   };
-  std::string text = options.synthetic.empty() ? "assay bench --model " + options.model
-                                               : "assay bench --synthetic " + options.synthetic;
+  std::string text = options.synthetic.empty() ? "assay bench --model " + shell_word(options.model)
+                                               : "assay bench --synthetic " + shell_word(options.synthetic);
+  if (!options.cache.empty()) text += " --cache " + shell_word(options.cache.string());
   text += fmt::format(" {} --threads {}", options.choice.spelt(), options.bench.threads);
   if (!options.bench.lengths.empty()) text += " --lengths " + list(options.bench.lengths);
   if (!options.bench.depths.empty()) text += " --depths " + list(options.bench.depths);
-  return text + fmt::format(" --decode {} --reps {}", options.bench.decode, options.bench.repetitions);
+  text += fmt::format(" --decode {} --reps {} --warm-up {:g}", options.bench.decode, options.bench.repetitions,
+                      options.bench.warm_up);
+  return text + (options.no_encoders ? " --no-encoders" : "");
 }
 
 void print_text(const BenchRun& run) {
@@ -111,6 +115,7 @@ Result<int> bench_verb(Options options) {
   const Result<void> done = bench_engine(engine, checkpoint, options.bench, run);
   if (shown) fmt::print(stderr, "\r\x1b[K");
   ASSAY_CHECK(done);
+  for (BenchResult& result : run.results) result.rerun = run.command;  // samples take turns: none is measured alone
   if (!options.svg.empty())
     ASSAY_CHECK(write_file(options.svg, bars_svg("Share of the roof: " + run.model, bars_of(run))));
   if (!options.json_file.empty()) ASSAY_CHECK(write_file(options.json_file, to_json(run)));

@@ -3,21 +3,28 @@
 #include <memory>
 #include <string>
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include "harness/cli/kernel_verbs.h"
+#include "harness/cli/outside_engines.h"
 #include "harness/cli/verbs.h"
 
 namespace assay {
 namespace {
 
-std::string command_line(const char* sub, const KernelOptions& options) {
-  std::string text = std::string("assay kernel ") + sub;
+/// All that decides what is timed, defaults too: they may change.
+std::string bench_command(const KernelOptions& options) {
+  std::string text = "assay kernel bench";
   for (const std::string& name : options.names) text += " " + name;
   if (options.taken) text += " --taken";
+  if (options.alone) text += " --alone";
+  if (options.no_warm) text += " --cold";
   if (!options.shape.empty()) text += " --shape " + options.shape;
-  if (options.threads > 0) text += " --threads " + std::to_string(options.threads);
-  return text;
+  for (const std::string& model : options.models) text += " --model " + shell_word(model);
+  if (!options.isa.empty()) text += " --isa " + options.isa;
+  return text + fmt::format(" --threads {} --top {} --reps {} --seconds {:g}", threads_of(options), options.top,
+                            options.repetitions, options.seconds);
 }
 
 CLI::Option* add_names(CLI::App* verb, KernelOptions& options) {
@@ -97,7 +104,7 @@ void add_kernel(CLI::App& app, int& exit) {
       "is judged after each repetition.\n"
       "Exit codes: 0 timed, 1 a timed kernel was wrong, 2 a bad option, 3 nothing of it runs here.\n"
       "Example: assay kernel bench gemv_q4_0_int8 --shape 12288x1536");
-  bench_verb->callback([options, finish] { finish(timed_kernels(*options, command_line("bench", *options))); });
+  bench_verb->callback([options, finish] { finish(timed_kernels(*options, bench_command(*options))); });
 
   auto* watch_verb =
       verb->add_subcommand("watch", "Rebuilds, checks and times one kernel whenever its source is saved.");

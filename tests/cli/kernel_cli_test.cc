@@ -87,6 +87,8 @@ TEST_F(KernelCli, TimesAKernelBesideRoofsAndPortable) {
   EXPECT_EQ(out["roofs"]["all"][0]["name"], "read");
   EXPECT_EQ(out["roofs"]["all"][1]["name"], "int8");
   EXPECT_EQ(out["roofs"]["threads"], 1);
+  EXPECT_EQ(out["command"],
+            "assay kernel bench gemv_q4_0_int8 --shape 64x64 --threads 1 --top 3 --reps 2 --seconds 0.001");
   EXPECT_THAT(bytes_of(svg), HasSubstr("<svg"));
 }
 
@@ -101,6 +103,8 @@ TEST_F(KernelCli, TimesWhatDispatchTakesAtTheModelsOwnShapes) {
     EXPECT_EQ(result["how"], "cold");
     EXPECT_EQ(result["subject"], out["results"][0]["subject"]);
   }
+  EXPECT_EQ(out["command"],
+            "assay kernel bench router --taken --alone --cold --threads 1 --top 2 --reps 1 --seconds 0.001");
 }
 
 TEST_F(KernelCli, WatchBuildsChecksAndTimesWhatIsSaved) {
@@ -162,7 +166,12 @@ TEST_F(KernelCli, BenchTimesAnEngineEndToEnd) {
   EXPECT_EQ(out["results"][2]["seconds"].size(), 2U);
   EXPECT_GT(out["results"][0]["roof_share"], 0);
   EXPECT_GT(out["facts"]["peak_memory_bytes"], 0);
-  EXPECT_THAT(out["command"].get<std::string>(), HasSubstr("--depths 0,4"));
+  const auto command = out["command"].get<std::string>();
+  EXPECT_EQ(command, "assay bench --model " ASSAY_SOURCE_DIR
+                     "/golden/data/tiny --engine reference --threads 1 --lengths 8 --depths 0,4 --decode 2 --reps 2 "
+                     "--warm-up 0 --no-encoders");
+  for (const json& result : out["results"]) EXPECT_EQ(result["rerun"], command);
+  EXPECT_EQ(json::parse(assay(command.substr(6) + " --json").out)["command"], command);
 }
 
 }  // namespace
