@@ -1,6 +1,6 @@
 // Keys and values of one layer, for every row of the batch, in fp32, bf16 or q8_0. A sliding layer keeps a ring that is
 // a little longer than its window, so that a call of several tokens can be taken back; a full one keeps everything. Not
-// here: which tokens there are (sequence.h), who reads them (text.h).
+// here: which tokens there are (sequence.h), who reads them (layers.h).
 #pragma once
 
 #include <cstddef>

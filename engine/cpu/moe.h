@@ -1,6 +1,6 @@
 // The experts of a layer. Tokens are grouped by expert, so that each expert's weights are read once a call, and all
 // experts' rows are shared out together, so that a single token keeps every thread busy. Not here: the dense
-// feed-forward beside them, the norms around them (text.cc).
+// feed-forward beside them, the norms around them (layers.cc).
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // Takes the taps of a call that is computed in pieces and offers each once, whole. Where a call is one piece nothing is
-// copied. Not here: where taps lie in a layer (text.cc).
+// copied. Not here: where taps lie in a layer (layers.cc).
 #pragma once
 
 #include <utility>

@@ -100,7 +100,7 @@ struct Way {
   std::size_t trials;  ///< that take turns
 };
 
-/// The fastest of a way's kernels of one instruction set, by name.
+/// That kernel's times in one way; nullptr: it was not timed.
 const Timed* find(const std::map<std::string, Timed>& timed, const std::string& name) {
   const auto at = timed.find(name);
   return at == timed.end() || at->second.seconds.empty() ? nullptr : &at->second;

@@ -1,6 +1,7 @@
 #include "kernels/registry.h"
 
 #include <set>
+#include <tuple>
 
 #include <gtest/gtest.h>
 
@@ -26,6 +27,13 @@ TEST_F(Registry, NamesAreTheirPartsAndUnique) {
     EXPECT_EQ(find_kernel(kernel.name), &kernel);
   }
   EXPECT_EQ(find_kernel("gemv"), nullptr);
+}
+
+TEST_F(Registry, LinesAreInOrderSoThatReadersFindThem) {
+  const auto key = [](const Kernel& kernel) { return std::tuple(kernel.op, kernel.format, kernel.acts, kernel.isa); };
+  const auto table = kernels();
+  for (std::size_t i = 1; i < table.size(); ++i)
+    EXPECT_LT(key(table[i - 1]), key(table[i])) << table[i].name << " stands behind " << table[i - 1].name;
 }
 
 TEST_F(Registry, EveryKernelHasAPortableTwin) {

@@ -11,9 +11,8 @@ namespace {
 
 /// @param V       simd/zmm.h and its like
 /// @param Dot     dot(sums, weights, x): adds four products to each word
-/// @param Format  bytes(cols); kScales in a block of 32 columns (1, or 2 for halves); kExcess; pack(rows, block,
-/// blocks,
-///                panel): V::kLanes rows, registers kRegister apart
+/// @param Format  bytes(cols); kScales in a block of 32 columns (1, or 2 for halves); kExcess;
+///                pack(rows, block, blocks, panel): V::kLanes rows, registers kRegister apart
 template <class Vector, class Dot, class Format>
 struct Int8Kind {
   using V = Vector;
