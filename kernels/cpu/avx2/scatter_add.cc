@@ -1,18 +1,9 @@
 #include "kernels/spec/scatter_add.h"
 
-#include "../simd/lanes.h"
+#include "../simd/scatter_add.h"
 
 namespace assay::kernels::cpu::avx2 {
 
-void scatter_add_fp32_fp32(const ScatterAdd& add, int first, int last) {
-  for (int i = first; i < last; ++i) {
-    const float* x = add.x + i * add.x_stride;
-    float* y = add.y + add.rows[i] * add.y_stride;
-    const Lanes weight = all(add.weights[i]);
-    each_register(add.cols, [&](int c, int count) {
-      store_some(y + c, fused(weight, load_some(x + c, count), load_some(y + c, count)), count);
-    });
-  }
-}
+void scatter_add_fp32_fp32(const ScatterAdd& add, int first, int last) { scatter_add(add, first, last); }
 
 }  // namespace assay::kernels::cpu::avx2

@@ -1,10 +1,11 @@
-// Activations and the softcap on registers of any width (lanes.h). GELU's erf form, which no published Gemma 4 uses,
-// goes through the C library value by value. Internal linkage.
+// Activations, what gates with them and the softcap, on registers of any width (lanes.h). GELU's erf form, which no
+// published Gemma 4 uses, goes through the C library value by value. Internal linkage.
 #pragma once
 
 #include <math.h>
 
 #include "kernels/spec/activation.h"
+#include "kernels/spec/gated.h"
 #include "lanes.h"
 
 namespace assay::kernels::cpu {
@@ -39,6 +40,41 @@ inline void with(Activation activation, Use use) {
     case Activation::silu: return use.template operator()<Activation::silu>();
     case Activation::relu: return use.template operator()<Activation::relu>();
     case Activation::sigmoid: return use.template operator()<Activation::sigmoid>();
+  }
+}
+
+inline void activate(const float* x, Activation activation, int cols, float* y, int first, int last) {
+  with(activation, [&]<Activation kActivation>() {
+    for (int r = first; r < last; ++r) {
+      const size_t at = size_t(r) * size_t(cols);
+      each_register(cols, [&](int c, int count) {
+        store_some(y + at + c, activated<kActivation>(load_some(x + at + c, count)), count);
+      });
+    }
+  });
+}
+
+inline void gate(const Gated& gated, int first, int last) {
+  with(gated.activation, [&]<Activation kActivation>() {
+    for (int r = first; r < last; ++r) {
+      const float* gate = gated.gate + size_t(r) * size_t(gated.gate_stride);
+      const float* up = gated.up + size_t(r) * size_t(gated.up_stride);
+      float* y = gated.y + size_t(r) * size_t(gated.y_stride);
+      each_register(gated.cols, [&](int c, int count) {
+        const Lanes opened = activated<kActivation>(load_some(gate + c, count));
+        store_some(y + c, multiply(opened, load_some(up + c, count)), count);
+      });
+    }
+  });
+}
+
+inline void softcap(const float* x, float cap, int cols, float* y, int first, int last) {
+  const Lanes bound = all(cap);
+  for (int r = first; r < last; ++r) {
+    const size_t at = size_t(r) * size_t(cols);
+    each_register(cols, [&](int c, int count) {
+      store_some(y + at + c, multiply(tangent(divide(load_some(x + at + c, count), bound)), bound), count);
+    });
   }
 }
 
