@@ -4,32 +4,31 @@
 
 namespace assay::cpu {
 
+Result<void> KernelTaker::finish() const {
+  if (missing_.empty()) return {};
+  return fail({Failure::unsupported, "cpu", "kernels", "one for op " + std::string(missing_),
+               "none that this machine can run"});
+}
+
 Result<KernelTable> KernelTable::make(kernels::Format kv, kernels::Acts acts) {
   using kernels::Acts;
   using kernels::Format;
   namespace spec = kernels::spec;
   KernelTable table;
-  std::string missing;
-  const auto take = [&]<class Spec>(Spec*, typename Spec::Fn*& fn, std::string_view name, Format format, Acts mode) {
-    fn = kernels::best<Spec>(format, mode);
-    if (fn == nullptr) missing = name;
-  };
-#define ASSAY_TAKE(op) take(static_cast<spec::op*>(nullptr), table.op, #op, Format::fp32, Acts::fp32)
-  ASSAY_TAKE(rms_norm);
-  ASSAY_TAKE(norm_add);
-  ASSAY_TAKE(rope);
-  ASSAY_TAKE(attention_merge);
-  ASSAY_TAKE(gated);
-  ASSAY_TAKE(ple_mix);
-  ASSAY_TAKE(softcap);
-  ASSAY_TAKE(router);
-  ASSAY_TAKE(scatter_add);
-#undef ASSAY_TAKE
+  KernelTaker taker;
+  taker.take<spec::rms_norm>(table.rms_norm);
+  taker.take<spec::norm_add>(table.norm_add);
+  taker.take<spec::rope>(table.rope);
+  taker.take<spec::attention_merge>(table.attention_merge);
+  taker.take<spec::gated>(table.gated);
+  taker.take<spec::ple_mix>(table.ple_mix);
+  taker.take<spec::softcap>(table.softcap);
+  taker.take<spec::router>(table.router);
+  taker.take<spec::scatter_add>(table.scatter_add);
   table.attention_acts = kv == Format::bf16 && acts != Acts::fp32 ? Acts::bf16 : Acts::fp32;
-  take(static_cast<spec::attention*>(nullptr), table.attention, "attention", kv, table.attention_acts);
-  take(static_cast<spec::narrow*>(nullptr), table.to_bf16, "narrow", Format::fp32, Acts::bf16);
-  if (!missing.empty())
-    return fail({Failure::unsupported, "cpu", "kernels", "one for op " + missing, "none that this machine can run"});
+  taker.take<spec::attention>(table.attention, kv, table.attention_acts);
+  taker.take<spec::narrow>(table.to_bf16, Format::fp32, Acts::bf16);
+  ASSAY_CHECK(taker.finish());
   return table;
 }
 

@@ -2,7 +2,10 @@
 // (matrix.h).
 #pragma once
 
+#include <string_view>
+
 #include "base/result.h"
+#include "kernels/op.h"
 #include "kernels/registry.h"
 #include "kernels/spec/attention.h"
 #include "kernels/spec/attention_merge.h"
@@ -18,6 +21,22 @@
 #include "model/plan.h"
 
 namespace assay::cpu {
+
+/// Takes kernels as dispatch has them, and remembers an op that none of them runs here.
+class KernelTaker {
+ public:
+  template <class Spec>
+  void take(typename Spec::Fn*& fn, kernels::Format format = kernels::Format::fp32,
+            kernels::Acts acts = kernels::Acts::fp32) {
+    fn = kernels::best<Spec>(format, acts);
+    if (fn == nullptr) missing_ = kernels::info(kernels::op_of<Spec>).name;
+  }
+  /// Errors: unsupported (an op without a kernel on this machine).
+  Result<void> finish() const;
+
+ private:
+  std::string_view missing_;
+};
 
 struct KernelTable {
   kernels::spec::rms_norm::Fn* rms_norm = nullptr;

@@ -1,42 +1,33 @@
 #include "engine/cpu/tower.h"
 
-#include <string>
-
-#include "kernels/registry.h"
+#include "engine/cpu/kernel_table.h"
 
 namespace assay::cpu {
 
 Result<TowerKernels> TowerKernels::make() {
-  namespace spec = kernels::spec;
-  TowerKernels table;
-  std::string missing;
   using kernels::Acts;
   using kernels::Format;
-  const auto take = [&]<class Spec>(Spec*, typename Spec::Fn*& fn, std::string_view name, Format format, Acts acts) {
-    fn = kernels::best<Spec>(format, acts);
-    if (fn == nullptr) missing = name;
-  };
-#define ASSAY_TAKE(op) take(static_cast<spec::op*>(nullptr), table.op, #op, Format::fp32, Acts::fp32)
-  ASSAY_TAKE(activate);
-  ASSAY_TAKE(add);
-  ASSAY_TAKE(attention);
-  ASSAY_TAKE(clamp);
-  ASSAY_TAKE(conv2d);
-  ASSAY_TAKE(depthwise_conv);
-  ASSAY_TAKE(gated);
-  ASSAY_TAKE(layer_norm);
-  ASSAY_TAKE(norm_add);
-  ASSAY_TAKE(patch_positions);
-  ASSAY_TAKE(pool);
-  ASSAY_TAKE(rel_attention);
-  ASSAY_TAKE(rms_norm);
-  ASSAY_TAKE(rope);
-  ASSAY_TAKE(standardize);
-#undef ASSAY_TAKE
-  take(static_cast<spec::attention*>(nullptr), table.attention_bf16, "attention", Format::bf16, Acts::bf16);
-  take(static_cast<spec::narrow*>(nullptr), table.to_bf16, "narrow", Format::fp32, Acts::bf16);
-  if (!missing.empty())
-    return fail({Failure::unsupported, "cpu", "kernels", "one for op " + missing, "none that this machine can run"});
+  namespace spec = kernels::spec;
+  TowerKernels table;
+  KernelTaker taker;
+  taker.take<spec::activate>(table.activate);
+  taker.take<spec::add>(table.add);
+  taker.take<spec::attention>(table.attention);
+  taker.take<spec::clamp>(table.clamp);
+  taker.take<spec::conv2d>(table.conv2d);
+  taker.take<spec::depthwise_conv>(table.depthwise_conv);
+  taker.take<spec::gated>(table.gated);
+  taker.take<spec::layer_norm>(table.layer_norm);
+  taker.take<spec::norm_add>(table.norm_add);
+  taker.take<spec::patch_positions>(table.patch_positions);
+  taker.take<spec::pool>(table.pool);
+  taker.take<spec::rel_attention>(table.rel_attention);
+  taker.take<spec::rms_norm>(table.rms_norm);
+  taker.take<spec::rope>(table.rope);
+  taker.take<spec::standardize>(table.standardize);
+  taker.take<spec::attention>(table.attention_bf16, Format::bf16, Acts::bf16);
+  taker.take<spec::narrow>(table.to_bf16, Format::fp32, Acts::bf16);
+  ASSAY_CHECK(taker.finish());
   return table;
 }
 
