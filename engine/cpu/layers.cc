@@ -25,6 +25,12 @@ Middle middle_of(const std::vector<LayerWeights>& weights) {
 
 }  // namespace
 
+void Passage::offer(const Team& team, std::optional<Tap> id, int layer, const float* values, int cols) const {
+  if (!wants(id, layer)) return;
+  team.sync();
+  team.one([&] { sheet.take({*id, layer}, piece.start + first, {values, count(), cols}); });
+}
+
 Result<Layers> Layers::make(const Plan& plan, std::vector<LayerWeights> weights, const Widths& widths,
                             const Options& options) {
   Layers layers(plan, options);
@@ -148,11 +154,7 @@ void Layers::attention(const Team& team, Passage& passage, int index) const {
   const int hidden = plan_.hidden, d = plan.head_dim;
   const auto rope = std::size_t(kinds_.rope_of[std::size_t(index)]);
   const auto tap = [&](std::optional<Tap> id, const float* values, int cols) {
-    if (!id || !passage.sheet.wants(*id, index)) return;
-    team.sync();
-    team.one([&] {
-      passage.sheet.take({*id, index}, passage.piece.start + passage.first, {values, passage.count(), cols});
-    });
+    passage.offer(team, id, index, values, cols);
   };
   const auto turn = [&](float* values, int heads, Team::Part part) {
     if (part.first < part.last)
@@ -172,7 +174,7 @@ void Layers::attention(const Team& team, Passage& passage, int index) const {
   if (!drops) products[count++] = q;
   if (own) products[count++] = k;
   if (own && !plan.value_is_key) products[count++] = v;
-  const bool kept = drops || (passage.sheet.wants(passage.taps.attn_norm, index));
+  const bool kept = drops || passage.wants(passage.taps.attn_norm, index);
   make_rows(team, passage.count(), {products, count}, buffers_.normed, kept, [&](int first, int last, float* to) {
     kernels_.rms_norm(buffers_.x, w.input_layernorm.data(), plan_.eps, hidden, to, first, last);
   });
@@ -251,33 +253,33 @@ void Layers::look(const Team& team, const Passage& passage, int index, int of_ea
   }
 }
 
+void Layers::norm(const Team& team, int rows, const float* from, const std::vector<float>& weight, float* to) const {
+  const Team::Part mine = team.split(rows);
+  if (mine.first < mine.last)
+    kernels_.rms_norm(from, weight.data(), plan_.eps, plan_.hidden, to, mine.first, mine.last);
+}
+
+void Layers::norm_add(const Team& team, int rows, const float* from, const std::vector<float>& weight,
+                      const float* residual, float scalar, float* to) const {
+  const Team::Part mine = team.split(rows);
+  if (mine.first < mine.last)
+    kernels_.norm_add(from, weight.data(), plan_.eps, residual, scalar, plan_.hidden, to, mine.first, mine.last);
+}
+
 /// Source: Gemma4TextDecoderLayer.forward, behind its attention.
 void Layers::feed_forward(const Team& team, const Passage& passage, int index) const {
   const LayerPlan& plan = plan_.layers[std::size_t(index)];
   const LayerWeights& w = weights_[std::size_t(index)];
   const int hidden = plan_.hidden, count = passage.count();
-  const float eps = plan_.eps;
-  const Team::Part mine = team.split(count);
-  const auto wants = [&](std::optional<Tap> id) { return id && passage.sheet.wants(*id, index); };
   const auto tap = [&](std::optional<Tap> id, const float* values, int cols) {
-    if (!wants(id)) return;
-    team.sync();
-    team.one([&] { passage.sheet.take({*id, index}, passage.piece.start + passage.first, {values, count, cols}); });
+    passage.offer(team, id, index, values, cols);
   };
-  const auto norm = [&](const float* from, const std::vector<float>& weight, float* to) {
-    if (mine.first < mine.last) kernels_.rms_norm(from, weight.data(), eps, hidden, to, mine.first, mine.last);
-  };
-  const auto norm_add = [&](const float* from, const std::vector<float>& weight, const float* residual, float scalar,
-                            float* to) {
-    if (mine.first < mine.last)
-      kernels_.norm_add(from, weight.data(), eps, residual, scalar, hidden, to, mine.first, mine.last);
-  };
-
   const Product gate_up[] = {{&w.gate_proj, buffers_.gate, plan.ffn_width}, {&w.up_proj, buffers_.up, plan.ffn_width}};
-  make_rows(team, count, gate_up, buffers_.normed, wants(passage.taps.ffn_norm), [&](int first, int last, float* to) {
-    kernels_.norm_add(buffers_.out, w.post_attention_layernorm.data(), eps, buffers_.x, 1, hidden, buffers_.x, first,
-                      last);
-    kernels_.rms_norm(buffers_.x, w.pre_feedforward_layernorm.data(), eps, hidden, to, first, last);
+  const bool kept = passage.wants(passage.taps.ffn_norm, index);
+  make_rows(team, count, gate_up, buffers_.normed, kept, [&](int first, int last, float* to) {
+    kernels_.norm_add(buffers_.out, w.post_attention_layernorm.data(), plan_.eps, buffers_.x, 1, hidden, buffers_.x,
+                      first, last);
+    kernels_.rms_norm(buffers_.x, w.pre_feedforward_layernorm.data(), plan_.eps, hidden, to, first, last);
   });
   tap(passage.taps.post_attn, buffers_.x, hidden);
   tap(passage.taps.ffn_norm, buffers_.normed, hidden);
@@ -292,52 +294,65 @@ void Layers::feed_forward(const Team& team, const Passage& passage, int index) c
   }
   tap(passage.taps.mlp, buffers_.out, hidden);
 
-  if (plan.experts) {
-    const MoeBuffers& moe = buffers_.moe;
-    norm(buffers_.x, w.router_scale, buffers_.normed);
-    team.sync();
-    team.lap("norm");
-    const Product router{&w.router_proj, moe.probs, plan.experts->count};
-    multiply(team, "router", buffers_.operands, buffers_.normed, count, hidden, {&router, 1});
-    route(team, kernels_, w, *plan.experts, moe, count);
-    tap(passage.taps.router_probs, moe.probs, plan.experts->count);
-    if (wants(passage.taps.router_topk)) {
-      team.one([&] { scatter_choice(moe, *plan.experts, count, moe.probs); });
-      tap(passage.taps.router_topk, moe.probs, plan.experts->count);
+  if (plan.experts) experts(team, passage, index);
+  if (plan.ple_width > 0) {
+    per_layer(team, passage, index);
+  } else {
+    // The layer's last sublayer multiplies by layer_scalar; a tap before that is worked out beside it.
+    if (passage.wants(passage.taps.post_ffn, index)) {
+      norm_add(team, count, buffers_.out, w.post_feedforward_layernorm, buffers_.x, 1, buffers_.normed);
+      tap(passage.taps.post_ffn, buffers_.normed, hidden);
     }
-    norm(buffers_.x, w.pre_feedforward_layernorm_2, buffers_.normed);
-    norm(buffers_.out, w.post_feedforward_layernorm_1, buffers_.second);
-    run_experts(team, kernels_, w, *plan.experts, plan_.activation, moe, buffers_.operands, buffers_.normed, count,
-                hidden, buffers_.out);
-    tap(passage.taps.experts, buffers_.out, hidden);
-    norm_add(buffers_.out, w.post_feedforward_layernorm_2, buffers_.second, 1, buffers_.out);
-  }
-
-  // The layer's last sublayer multiplies by layer_scalar; a tap before that is worked out beside it.
-  const bool has_ple = plan.ple_width > 0;
-  if (!has_ple && wants(passage.taps.post_ffn)) {
-    norm_add(buffers_.out, w.post_feedforward_layernorm, buffers_.x, 1, buffers_.normed);
-    tap(passage.taps.post_ffn, buffers_.normed, hidden);
-  }
-  if (!has_ple) norm_add(buffers_.out, w.post_feedforward_layernorm, buffers_.x, w.layer_scalar, buffers_.x);
-  if (has_ple) {
-    const int width = plan.ple_width, all = width * int(plan_.layers.size());
-    const Product in{&w.per_layer_input_gate, buffers_.gate, width};
-    make_rows(team, count, {&in, 1}, buffers_.x, true, [&](int first, int last, float* to) {
-      kernels_.norm_add(buffers_.out, w.post_feedforward_layernorm.data(), eps, buffers_.x, 1, hidden, to, first, last);
-    });
-    tap(passage.taps.post_ffn, buffers_.x, hidden);
-    multiply_narrowed(team, "ple.gate", buffers_.operands, buffers_.x, count, hidden, {&in, 1});
-    gate(team, buffers_.ple + std::ptrdiff_t(index) * width, all, width, count);
-    const Product out{&w.per_layer_projection, buffers_.out, hidden};
-    multiply(team, "ple.out", buffers_.operands, buffers_.gate, count, width, {&out, 1});
-    if (wants(passage.taps.ple_out)) {
-      norm(buffers_.out, w.post_per_layer_input_norm, buffers_.normed);
-      tap(passage.taps.ple_out, buffers_.normed, hidden);
-    }
-    norm_add(buffers_.out, w.post_per_layer_input_norm, buffers_.x, w.layer_scalar, buffers_.x);
+    norm_add(team, count, buffers_.out, w.post_feedforward_layernorm, buffers_.x, w.layer_scalar, buffers_.x);
   }
   tap(passage.taps.out, buffers_.x, hidden);
+}
+
+/// Adds what experts make of buffers_.x to what the dense feed-forward made of it, in buffers_.out.
+void Layers::experts(const Team& team, const Passage& passage, int index) const {
+  const LayerWeights& w = weights_[std::size_t(index)];
+  const Experts& plan = *plan_.layers[std::size_t(index)].experts;
+  const MoeBuffers& moe = buffers_.moe;
+  const int hidden = plan_.hidden, count = passage.count();
+  norm(team, count, buffers_.x, w.router_scale, buffers_.normed);
+  team.sync();
+  team.lap("norm");
+  const Product router{&w.router_proj, moe.probs, plan.count};
+  multiply(team, "router", buffers_.operands, buffers_.normed, count, hidden, {&router, 1});
+  route(team, kernels_, w, plan, moe, count);
+  passage.offer(team, passage.taps.router_probs, index, moe.probs, plan.count);
+  if (passage.wants(passage.taps.router_topk, index)) {
+    team.one([&] { scatter_choice(moe, plan, count, moe.probs); });
+    passage.offer(team, passage.taps.router_topk, index, moe.probs, plan.count);
+  }
+  norm(team, count, buffers_.x, w.pre_feedforward_layernorm_2, buffers_.normed);
+  norm(team, count, buffers_.out, w.post_feedforward_layernorm_1, buffers_.second);
+  run_experts(team, kernels_, w, plan, plan_.activation, moe, buffers_.operands, buffers_.normed, count, hidden,
+              buffers_.out);
+  passage.offer(team, passage.taps.experts, index, buffers_.out, hidden);
+  norm_add(team, count, buffers_.out, w.post_feedforward_layernorm_2, buffers_.second, 1, buffers_.out);
+}
+
+/// Adds the feed-forward's output, in buffers_.out, to buffers_.x, and then the token's own input to this layer.
+void Layers::per_layer(const Team& team, const Passage& passage, int index) const {
+  const LayerWeights& w = weights_[std::size_t(index)];
+  const int hidden = plan_.hidden, count = passage.count();
+  const int width = plan_.layers[std::size_t(index)].ple_width, all = width * int(plan_.layers.size());
+  const Product in{&w.per_layer_input_gate, buffers_.gate, width};
+  make_rows(team, count, {&in, 1}, buffers_.x, true, [&](int first, int last, float* to) {
+    kernels_.norm_add(buffers_.out, w.post_feedforward_layernorm.data(), plan_.eps, buffers_.x, 1, hidden, to, first,
+                      last);
+  });
+  passage.offer(team, passage.taps.post_ffn, index, buffers_.x, hidden);
+  multiply_narrowed(team, "ple.gate", buffers_.operands, buffers_.x, count, hidden, {&in, 1});
+  gate(team, buffers_.ple + std::ptrdiff_t(index) * width, all, width, count);
+  const Product out{&w.per_layer_projection, buffers_.out, hidden};
+  multiply(team, "ple.out", buffers_.operands, buffers_.gate, count, width, {&out, 1});
+  if (passage.wants(passage.taps.ple_out, index)) {
+    norm(team, count, buffers_.out, w.post_per_layer_input_norm, buffers_.normed);
+    passage.offer(team, passage.taps.ple_out, index, buffers_.normed, hidden);
+  }
+  norm_add(team, count, buffers_.out, w.post_per_layer_input_norm, buffers_.x, w.layer_scalar, buffers_.x);
 }
 
 /// activation(gate) * up of normed, ready for the product that reads it: narrowed in buffers_.gated, or fp32 in

@@ -46,6 +46,9 @@ struct Passage {
 
   int of_each() const { return piece.tokens - first; }
   int count() const { return batch * of_each(); }
+  bool wants(std::optional<Tap> id, int layer) const { return id && sheet.wants(*id, layer); }
+  /// Offers `cols` values of each row that is still computed, if anybody wants them. All threads come.
+  void offer(const Team& team, std::optional<Tap> id, int layer, const float* values, int cols) const;
 };
 
 class Layers {
@@ -86,6 +89,11 @@ class Layers {
   void attention(const Team& team, Passage& passage, int index) const;
   void look(const Team& team, const Passage& passage, int index, int of_each) const;
   void feed_forward(const Team& team, const Passage& passage, int index) const;
+  void experts(const Team& team, const Passage& passage, int index) const;
+  void per_layer(const Team& team, const Passage& passage, int index) const;
+  void norm(const Team& team, int rows, const float* from, const std::vector<float>& weight, float* to) const;
+  void norm_add(const Team& team, int rows, const float* from, const std::vector<float>& weight, const float* residual,
+                float scalar, float* to) const;
   void gated_rows(const Team& team, const LayerWeights& w, int width, int rows) const;
   template <class Make>
   void make_rows(const Team& team, int rows, std::span<const Product> products, float* x, bool kept,
