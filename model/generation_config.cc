@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -154,6 +155,12 @@ namespace {
 /// Gemma 4 ends a turn, or waits for a tool, with these; converters name <eos> alone.
 constexpr std::string_view kAlsoStop[] = {"<turn|>", "<|tool_response>"};
 
+/// Samplers of llama.cpp that are not here, and the number at which each is off.
+constexpr std::pair<const char*, double> kUnappliedOfGguf[] = {{"general.sampling.min_p", 0},
+                                                               {"general.sampling.mirostat", 0},
+                                                               {"general.sampling.penalty_repeat", 1},
+                                                               {"general.sampling.xtc_probability", 0}};
+
 Result<GenerationConfig> from_gguf(const fs::path& path) {
   ASSAY_TRY(file, Gguf::open(path));
   GenerationConfig config;
@@ -168,23 +175,39 @@ Result<GenerationConfig> from_gguf(const fs::path& path) {
   config.stop_ids.erase(std::unique(config.stop_ids.begin(), config.stop_ids.end()), config.stop_ids.end());
   if (const auto id = tokens.named.find("bos"); id != tokens.named.end()) config.bos_id = id->second;
   if (const auto id = tokens.named.find("padding"); id != tokens.named.end()) config.pad_id = id->second;
-  const auto real = [&](const char* key, double most, double& into) -> Result<bool> {
+  const auto refuse = [&](const char* key, const std::string& expected, std::string found) {
+    return fail({Failure::bad_input, file.where(), key, expected, std::move(found)});
+  };
+  const auto real = [&](const char* key, double most, const char* expected, double& into) -> Result<bool> {
     const GgufValue* value = file.find(key);
     if (value == nullptr) return false;
     const auto found = value->real();
     if (!found || !(*found >= 0 && *found <= most))
-      return fail({Failure::bad_input, file.where(), key, "a number from 0", value->what()});
+      return refuse(key, expected, found ? std::to_string(*found) : value->what());
     into = *found;
     return true;
   };
-  ASSAY_TRY(has_temperature, real("general.sampling.temp", std::numeric_limits<float>::max(), config.temperature));
-  ASSAY_TRY(has_top_p, real("general.sampling.top_p", 1, config.top_p));
-  const GgufValue* top_k = file.find("general.sampling.top_k");
+  ASSAY_TRY(has_temperature, real("general.sampling.temp", std::numeric_limits<float>::max(), "a number of at least 0",
+                                  config.temperature));
+  ASSAY_TRY(has_top_p, real("general.sampling.top_p", 1, "0 to 1", config.top_p));
+  constexpr const char* kTopK = "general.sampling.top_k";
+  const GgufValue* top_k = file.find(kTopK);
   if (top_k != nullptr) {
     const auto found = top_k->integer();
     if (!found || *found < 0 || *found > std::numeric_limits<int>::max())
-      return fail({Failure::bad_input, file.where(), "general.sampling.top_k", "a number from 0", top_k->what()});
+      return refuse(kTopK, "an integer of at least 0", found ? std::to_string(*found) : top_k->what());
     config.top_k = int(*found);
+  }
+  constexpr const char* kSuppressed = "tokenizer.ggml.suppress_tokens";
+  if (const GgufValue* listed = file.find(kSuppressed)) {
+    auto ids = listed->element == GgufType::boolean ? std::nullopt : listed->integers();
+    if (!ids) return refuse(kSuppressed, "a list of token ids", listed->what());
+    config.suppress_ids = std::move(*ids);  // those outside the vocabulary suppress nothing
+  }
+  for (const auto& [key, off] : kUnappliedOfGguf) {
+    const GgufValue* value = file.find(key);
+    if (value != nullptr && value->real() != off && value->integer() != std::int64_t(off))
+      config.unapplied.emplace_back(key);
   }
   config.do_sample = (has_temperature || has_top_p || top_k != nullptr) && config.temperature > 0;
   if (config.temperature == 0) config.temperature = 1;  // greedy

@@ -37,7 +37,7 @@ Result<GenerationConfig> parse_generation_config(std::string_view text, const st
 /// The checkpoint's own. Where it has none: greedy, with the sampling values that Gemma 4 is published with kept ready,
 /// and the eos_token_id, bos_token_id and pad_token_id of config.json (else of its text_config, else Gemma 4's own: 1,
 /// 2, 0). Of a GGUF file: its eos, eot and eom tokens and, by their names, the two others that the published
-/// generation_config.json stops at; sampled where its general.sampling keys say how.
+/// generation_config.json stops at, its suppress_tokens; sampled where its general.sampling keys say how.
 /// Errors: those of parse_generation_config; io; bad_input (config.json, a key of the GGUF).
 Result<GenerationConfig> read_generation_config(const std::filesystem::path& checkpoint);
 

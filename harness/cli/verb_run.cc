@@ -76,6 +76,11 @@ GenerationConfig settings(const Options& options, GenerationConfig config) {
   return config;
 }
 
+/// Where the settings come from, for messages.
+std::string settings_file(const Options& options) {
+  return fs::path(options.model).extension() == ".gguf" ? options.model : "generation_config.json";
+}
+
 int most_tokens(const Options& options, const GenerationConfig& config, int prompt) {
   if (options.max_tokens) return *options.max_tokens;
   if (config.max_new_tokens) return *config.max_new_tokens;
@@ -168,7 +173,7 @@ Result<void> tell(const Options& options, Runner& runner, double load_seconds) {
       .config = settings(options, runner.generation()), .seed = options.seed, .draft_tokens = options.draft_tokens};
   generate.most = most_tokens(options, generate.config, inputs.tokens);
   for (const std::string& key : generate.config.unapplied)
-    fmt::print(stderr, "assay: generation_config.json: {} is not applied\n", key);
+    fmt::print(stderr, "assay: {}: {} is not applied\n", settings_file(options), key);
   const bool several = inputs.batch > 1, shown = !options.json;
   TextStream stream(runner.tokenizer(), inputs.batch,
                     {.begin =

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "gguf_entry.h"
 #include "model/chat/chat_template.h"
 #include "model/generation_config.h"
 #include "model/gguf/gguf.h"
@@ -84,16 +85,25 @@ class Bent {
     std::memcpy(bytes_.data() + at + key.size() + skip, &value, sizeof value);
     return *this;
   }
+  /// One more entry of metadata, before all others.
+  template <class... Parts>
+  Bent& add(const std::string& key, GgufType type, Parts... parts) {
+    add_gguf_entry(bytes_, key, type, parts...);
+    return *this;
+  }
   std::string message() const {
     const auto file = Gguf::parse(std::as_bytes(std::span(bytes_)), "file");
     if (!file) return file.error().message();
     const auto read = Tokenizer::from_gguf(*file);
     return read ? "no failure" : read.error().message();
   }
-  std::string generation() const {
+  Result<GenerationConfig> config() const {
     const Temporary folder;
     put(folder / "bent.gguf", bytes_);
-    const auto read = read_generation_config(folder / "bent.gguf");
+    return read_generation_config(folder / "bent.gguf");
+  }
+  std::string generation() const {
+    const auto read = config();
     return read ? "no failure" : read.error().message();
   }
 
@@ -139,6 +149,53 @@ TEST(GgufTokenizer, AMergeIsTwoTokensOfTheVocabulary) {
 TEST(GgufTokenizer, StopTokensOutsideTheVocabularyAreRefused) {
   EXPECT_THAT(Bent().set("tokenizer.ggml.eos_token_id", std::uint32_t{704}).generation(),
               HasSubstr("tokenizer.ggml.eos_token_id: expected an id below 704, found 704"));
+}
+
+TEST(GgufTokenizer, SuppressedTokensComeWithIt) {  // the converter writes them for the unified models
+  const std::uint32_t i32 = std::uint32_t(GgufType::i32);
+  const auto config =
+      Bent().add("tokenizer.ggml.suppress_tokens", GgufType::array, i32, std::uint64_t{3}, 19, 22, 100'000).config();
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_THAT(config->suppress_ids, ElementsAre(19, 22, 100'000));
+  EXPECT_THAT(Bent().add("tokenizer.ggml.suppress_tokens", GgufType::u32, 19).generation(),
+              HasSubstr("tokenizer.ggml.suppress_tokens: expected a list of token ids, found u32"));
+  EXPECT_THAT(
+      Bent()
+          .add("tokenizer.ggml.suppress_tokens", GgufType::array, std::uint32_t(GgufType::f32), std::uint64_t{1}, 1.0F)
+          .generation(),
+      HasSubstr("tokenizer.ggml.suppress_tokens: expected a list of token ids, found array of 1 f32"));
+}
+
+TEST(GgufTokenizer, SamplingSettingsThatNothingAppliesAreNamed) {
+  const auto config = Bent()
+                          .add("general.sampling.min_p", GgufType::f32, 0.05F)
+                          .add("general.sampling.penalty_repeat", GgufType::f32, 1.0F)
+                          .add("general.sampling.mirostat", GgufType::i32, 2)
+                          .add("general.sampling.xtc_probability", GgufType::f32, 0.0F)
+                          .config();
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_THAT(config->unapplied, ElementsAre("general.sampling.min_p", "general.sampling.mirostat"));
+}
+
+TEST(GgufTokenizer, SamplingSettingsAreReadOrRefusedWithTheirValue) {
+  const auto config = Bent()
+                          .add("general.sampling.temp", GgufType::f32, 0.5F)
+                          .add("general.sampling.top_k", GgufType::i32, 9)
+                          .add("general.sampling.top_p", GgufType::f32, 0.25F)
+                          .config();
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_TRUE(config->do_sample);
+  EXPECT_EQ(config->temperature, 0.5);
+  EXPECT_EQ(config->top_k, 9);
+  EXPECT_EQ(config->top_p, 0.25);
+  EXPECT_THAT(Bent().add("general.sampling.temp", GgufType::f32, -1.0F).generation(),
+              HasSubstr("general.sampling.temp: expected a number of at least 0, found -1.0"));
+  EXPECT_THAT(Bent().add("general.sampling.top_p", GgufType::f32, 1.5F).generation(),
+              HasSubstr("general.sampling.top_p: expected 0 to 1, found 1.5"));
+  EXPECT_THAT(Bent().add("general.sampling.top_p", GgufType::u32, 1).generation(),
+              HasSubstr("general.sampling.top_p: expected 0 to 1, found u32"));
+  EXPECT_THAT(Bent().add("general.sampling.top_k", GgufType::i32, -1).generation(),
+              HasSubstr("general.sampling.top_k: expected an integer of at least 0, found -1"));
 }
 
 }  // namespace
