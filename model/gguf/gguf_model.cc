@@ -93,12 +93,15 @@ class Keys {
     for (std::int64_t& number : *found) number = within(name(key), number, range);
     return *found;
   }
+  /// Flags as the converter writes them, or the 32-bit integers that llama.cpp itself saves them as.
   std::vector<AttentionKind> layer_types(std::int64_t layers) {
     constexpr std::string_view kKey = "attention.sliding_window_pattern";
     std::vector<AttentionKind> kinds(std::size_t(layers), AttentionKind::full);
     const GgufValue* value = find(kKey, "an array of flags, one a layer", false);
     if (value == nullptr) return kinds;
-    const auto flags = value->element == GgufType::boolean ? value->integers() : std::nullopt;
+    const bool known =
+        value->element == GgufType::boolean || value->element == GgufType::u32 || value->element == GgufType::i32;
+    const auto flags = known ? value->integers() : std::nullopt;
     if (!flags || std::int64_t(flags->size()) != layers) {
       refuse(name(kKey), "an array of " + std::to_string(layers) + " bool, one a layer", value->what());
       return kinds;
@@ -142,9 +145,13 @@ Result<void> check_kind(const Gguf& file) {
   if (*architecture != kArchitecture)
     return fail({Failure::unsupported, file.where(), std::string(kKey), std::string(kArchitecture),
                  std::string(architecture->substr(0, 80))});
-  if (const GgufValue* split = file.find(kSplit); split != nullptr && split->integer().value_or(0) > 1)
-    return fail({Failure::unsupported, file.where(), std::string(kSplit), "1: the whole model in one file",
-                 std::to_string(*split->integer())});
+  if (const GgufValue* split = file.find(kSplit)) {
+    const auto count = split->integer();
+    if (!count) return fail({Failure::bad_input, file.where(), std::string(kSplit), "an integer", split->what()});
+    if (*count > 1)
+      return fail({Failure::unsupported, file.where(), std::string(kSplit), "1: the whole model in one file",
+                   std::to_string(*count)});
+  }
   return {};
 }
 
@@ -192,17 +199,52 @@ Result<std::vector<float>> rope_factors(const Gguf& file, std::int64_t pairs) {
   return factors;
 }
 
-/// Errors: unsupported where RoPE turns less than whole heads, or is scaled in another way than by rope_freqs.
+/// Errors: unsupported where positions are scaled in another way than by rope_freqs. As llama.cpp reads it: a scaling
+/// without a name is linear, and a factor of 0 is none.
+void check_scaling(Keys& keys) {
+  constexpr std::string_view kType = "rope.scaling.type";
+  if (const GgufValue* type = keys.file().find(Keys::name(kType))) {
+    const auto text = type->text();
+    if (text == "none") return;
+    if (text != "linear")
+      return keys.refuse(Keys::name(kType), "none", text ? std::string(text->substr(0, 80)) : type->what(),
+                         Failure::unsupported);
+  }
+  for (const std::string_view key : {"rope.scaling.factor", "rope.scale_linear"}) {  // the older name last
+    if (!keys.has(key)) continue;
+    if (const double factor = keys.real(key, 0, 1e30); factor != 0 && factor != 1)
+      keys.refuse(Keys::name(key), "0 or 1: no scaling", std::to_string(factor), Failure::unsupported);
+    return;
+  }
+}
+
+/// Errors: unsupported where rows see those behind them, too.
+void check_causal(Keys& keys) {
+  const std::string name = Keys::name("attention.causal");
+  const GgufValue* value = keys.file().find(name);
+  if (value == nullptr || value->flag() == true) return;
+  keys.refuse(name, "true", value->flag() ? "false" : value->what(), Failure::unsupported);
+}
+
+/// A part that the keys deny and the tensors have would be left out in silence. Errors: bad_input.
+void check_denied(Keys& keys, const Config& config) {
+  struct Part {
+    std::int64_t size;
+    std::string_view key, tensor;
+  };
+  for (const Part& part :
+       {Part{config.hidden_size_per_layer_input, "embedding_length_per_layer_input", "per_layer_token_embd.weight"},
+        Part{config.num_experts, "expert_count", "blk.0.ffn_gate_inp.weight"}})
+    if (part.size == 0 && keys.file().tensors().contains(part.tensor))
+      keys.refuse(Keys::name(part.key), "more than 0, as there is " + std::string(part.tensor),
+                  keys.has(part.key) ? "0" : "none");
+}
+
+/// Errors: unsupported where RoPE turns less than whole heads.
 void check_rope(Keys& keys, std::string_view key, std::int64_t head_dim) {
   if (keys.integer(key, {0, kWidestHead}, head_dim) != head_dim)
     keys.refuse(Keys::name(key), "the head dimension " + std::to_string(head_dim),
                 std::to_string(keys.integer(key, {0, kWidestHead}, head_dim)), Failure::unsupported);
-  constexpr std::string_view kScaling = "rope.scaling.type";
-  if (const GgufValue* scaling = keys.file().find(Keys::name(kScaling)))
-    if (scaling->text() != "none")
-      keys.refuse(Keys::name(kScaling), "none",
-                  scaling->text() ? std::string(scaling->text()->substr(0, 80)) : scaling->what(),
-                  Failure::unsupported);
 }
 
 /// A head's width, the same for keys and values.
@@ -249,6 +291,8 @@ Result<Config> read_config_of(Keys& keys) {
     check_rope(keys, "rope.dimension_count" + suffix, width);
     if (!full) config.sliding_window = keys.integer("attention.sliding_window", {1, INT_MAX});
   }
+  check_scaling(keys);
+  check_causal(keys);
 
   config.num_experts = keys.integer("expert_count", {0, kMostExperts}, 0);
   config.enable_moe_block = config.num_experts > 0;
@@ -257,6 +301,7 @@ Result<Config> read_config_of(Keys& keys) {
     config.moe_intermediate_size = keys.integer("expert_feed_forward_length", {1, kWidestFfn});
   }
   config.hidden_size_per_layer_input = keys.integer("embedding_length_per_layer_input", {0, kWidest}, 0);
+  check_denied(keys, config);
   ASSAY_CHECK(keys.finish());
 
   ASSAY_TRY(table, extents_of(file, "token_embd.weight"));
@@ -280,11 +325,13 @@ Result<Config> read_config_of(Keys& keys) {
   return config;
 }
 
-}  // namespace
+/// A layer's tensor, by its number and what follows it.
+struct LayerName {
+  std::uint32_t layer;
+  std::string_view rest;
+};
 
-std::optional<std::string> text_model_name(std::string_view gguf_name) {
-  for (const NameRow& row : kModelNames)
-    if (row.gguf == gguf_name) return std::string(row.text);
+std::optional<LayerName> layer_name(std::string_view gguf_name) {
   constexpr std::string_view kBlock = "blk.";
   if (!gguf_name.starts_with(kBlock)) return std::nullopt;
   const std::string_view rest = gguf_name.substr(kBlock.size());
@@ -295,8 +342,36 @@ std::optional<std::string> text_model_name(std::string_view gguf_name) {
   if (dot == rest.npos || error != std::errc() || end != number.data() + number.size() ||
       std::to_string(layer) != number)  // `03` would be a second name of layer 3
     return std::nullopt;
+  return LayerName{layer, rest.substr(dot + 1)};
+}
+
+/// Tensors that would be left out although they change what llama.cpp computes. Errors: bad_input (a layer more than
+/// the keys say), unsupported (a scale beside weights, as NVFP4 has them).
+Result<void> check_left_out(const Gguf& file, std::int64_t layers) {
+  for (const auto& [name, tensor] : file.tensors()) {
+    const auto of = layer_name(name);
+    if (!of) continue;
+    if (text_model_name(name)) {
+      if (of->layer >= layers)
+        return fail({Failure::bad_input, file.where(), name, "layers below " + std::to_string(layers),
+                     "layer " + std::to_string(of->layer)});
+    } else if (of->rest.ends_with(".scale")) {
+      return fail({Failure::unsupported, file.where(), name.substr(0, 80), "weights without a scale of their own",
+                   shape_text(tensor.tensor.shape)});
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::optional<std::string> text_model_name(std::string_view gguf_name) {
+  for (const NameRow& row : kModelNames)
+    if (row.gguf == gguf_name) return std::string(row.text);
+  const auto of = layer_name(gguf_name);
+  if (!of) return std::nullopt;
   for (const NameRow& row : kLayerNames)
-    if (row.gguf == rest.substr(dot + 1)) return "layers." + std::string(number) + "." + std::string(row.text);
+    if (row.gguf == of->rest) return "layers." + std::to_string(of->layer) + "." + std::string(row.text);
   return std::nullopt;
 }
 
@@ -307,6 +382,7 @@ Result<GgufModel> read_gguf_model(const Gguf& file) {
   const std::vector<std::int64_t> widths =
       keys.a_layer("feed_forward_length", config.num_hidden_layers, {1, kWidestFfn});
   ASSAY_CHECK(keys.finish());
+  ASSAY_CHECK(check_left_out(file, config.num_hidden_layers));
   config.intermediate_size = widths.front();
   GgufModel model;
   ASSAY_TRY(plan, make_plan(config));

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/sha256.h"
+#include "gguf_entry.h"
 #include "model/checkpoint.h"
 #include "support.h"
 
@@ -39,6 +40,11 @@ class Bent {
   Bent& set(const std::string& key, T value, std::size_t i = 0, bool array = false) {
     const std::size_t at = place(key) + key.size() + (array ? 16 : 4) + i * sizeof value;
     std::memcpy(bytes_.data() + at, &value, sizeof value);
+    return *this;
+  }
+  template <class... Parts>
+  Bent& add(const std::string& key, GgufType type, Parts... parts) {
+    add_gguf_entry(bytes_, key, type, parts...);
     return *this;
   }
   Result<GgufModel> read() const {
@@ -139,6 +145,85 @@ TEST(GgufModel, NamesTheKeyThatIsOutOfRange) {
               HasSubstr("tokenizer.ggml.padding_token_id: expected an id below 96, found 96"));
   EXPECT_THAT(bent().rename("gemma4.final_logit_softcapping", "gemma4.rope.scaling.type######").message(),
               "no failure");
+}
+
+// llama.cpp's loader takes both, and its own writer (llama_model_save_to_file) knows the latter alone.
+TEST(GgufModel, LayerTypesAreFlagsOrIntegers) {
+  const std::string key = "gemma4.attention.sliding_window_pattern", other = "gemma4.attention.sliding_window_patterm";
+  const Plan expected = Bent("e4b-f32").read()->plan;
+  const auto with = [&](GgufType element, auto one, auto none) {
+    return Bent("e4b-f32")
+        .rename(key, other)
+        .add(key, GgufType::array, std::uint32_t(element), std::uint64_t{4}, one, none, one, none);
+  };
+  for (const Bent& file : {with(GgufType::u32, 1U, 0U), with(GgufType::i32, 1, 0)}) {
+    const auto model = file.read();
+    ASSERT_TRUE(model) << message_of(model);
+    EXPECT_EQ(model->plan, expected);
+  }
+  EXPECT_THAT(with(GgufType::f32, 1.0F, 0.0F).message(), HasSubstr("expected an array of 4 bool, one a layer, found"));
+}
+
+TEST(GgufModel, RefusesPositionsThatAreScaled) {
+  const auto bent = [] { return Bent("e4b-f32"); };
+  const auto typed = [&](std::uint32_t letters, std::uint16_t last) {  // a string of six bytes
+    return bent().add("gemma4.rope.scaling.type", GgufType::string, std::uint64_t{6}, letters, last);
+  };
+  const auto linear = [&] { return typed(0x656e696cU, 0x7261U); };  // "linear"
+  // What llama.cpp saves: it reads a factor of 0 as none.
+  EXPECT_EQ(linear().add("gemma4.rope.scaling.factor", GgufType::f32, 0.0F).message(), "no failure");
+  EXPECT_EQ(linear().message(), "no failure");
+  EXPECT_THAT(typed(0x656e696cU, 0x7371U).message(),
+              HasSubstr("gemma4.rope.scaling.type: expected none, found lineqs"));
+  // A scaling without a name is linear.
+  for (const std::string key : {"gemma4.rope.scaling.factor", "gemma4.rope.scale_linear"}) {
+    EXPECT_EQ(bent().add(key, GgufType::f32, 1.0F).message(), "no failure");
+    const auto scaled = bent().add(key, GgufType::f32, 8.0F).read();
+    ASSERT_FALSE(scaled) << key;
+    EXPECT_EQ(scaled.error().kind, Failure::unsupported);
+    EXPECT_THAT(message_of(scaled), HasSubstr(key + ": expected 0 or 1: no scaling, found 8"));
+  }
+  EXPECT_EQ(bent()
+                .add("gemma4.rope.scaling.type", GgufType::string, std::uint64_t{4}, 0x656e6f6eU)  // "none"
+                .add("gemma4.rope.scaling.factor", GgufType::f32, 8.0F)
+                .message(),
+            "no failure");
+}
+
+TEST(GgufModel, RefusesRowsThatSeeThoseBehindThem) {
+  EXPECT_EQ(Bent("e4b-f32").add("gemma4.attention.causal", GgufType::boolean, true).message(), "no failure");
+  EXPECT_THAT(Bent("e4b-f32").add("gemma4.attention.causal", GgufType::boolean, false).message(),
+              HasSubstr("gemma4.attention.causal: expected true, found false"));
+}
+
+TEST(GgufModel, LeavesNothingOutInSilence) {
+  EXPECT_THAT(Bent("e4b-f32").set("gemma4.embedding_length_per_layer_input", 0U).message(),
+              HasSubstr("gemma4.embedding_length_per_layer_input: expected more than 0, as there is "
+                        "per_layer_token_embd.weight, found 0"));
+  EXPECT_THAT(Bent("e4b-f32")
+                  .rename("gemma4.embedding_length_per_layer_input", "gemma4.embedding_length_per_layer_inpus")
+                  .message(),
+              HasSubstr("gemma4.embedding_length_per_layer_input: expected more than 0, as there is "
+                        "per_layer_token_embd.weight, found none"));
+  EXPECT_THAT(Bent("26b-a4b-q8_0").set("gemma4.expert_count", 0U).message(),
+              HasSubstr("gemma4.expert_count: expected more than 0, as there is blk.0.ffn_gate_inp.weight, found 0"));
+  const auto layer_scale_as = [](const std::string& name) {
+    return Bent("e2b-q4_0").rename("blk.1.layer_output_scale.weight", name).read();
+  };
+  EXPECT_THAT(message_of(layer_scale_as("blk.4.layer_output_scale.weight")),
+              HasSubstr("blk.4.layer_output_scale.weight: expected layers below 4, found layer 4"));
+  const auto scaled = layer_scale_as("blk.1.per_layer_proj_gate.scale");
+  ASSERT_FALSE(scaled);
+  EXPECT_EQ(scaled.error().kind, Failure::unsupported);
+  EXPECT_THAT(message_of(scaled), HasSubstr("blk.1.per_layer_proj_gate.scale: expected weights without a scale"));
+}
+
+TEST(GgufModel, ThePartsOfASplitAreRefused) {
+  EXPECT_EQ(Bent("e4b-f32").add("split.count", GgufType::u16, std::uint16_t{0}).message(), "no failure");
+  EXPECT_THAT(Bent("e4b-f32").add("split.count", GgufType::u16, std::uint16_t{2}).message(),
+              HasSubstr("split.count: expected 1: the whole model in one file, found 2"));
+  EXPECT_THAT(Bent("e4b-f32").add("split.count", GgufType::u64, ~std::uint64_t{0}).message(),
+              HasSubstr("split.count: expected an integer, found u64"));
 }
 
 TEST(GgufModel, TakesFeedForwardWidthsAsTheyAre) {
