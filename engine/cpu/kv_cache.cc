@@ -22,7 +22,7 @@ void KvCache::reserve(int length, int unit) {
   if (needed <= capacity_) return;
   if (window_ == 0) needed = std::max(needed + 256, capacity_ + capacity_ / 2);  // untouched pages cost nothing
   const std::size_t bytes = std::size_t(needed) * row_bytes();
-  const bool huge = window_ == 0;  // many rings of a few MiB, hardly filled by a short prompt, would take too much
+  const bool huge = window_ == 0;  // rings, which short prompts hardly fill, are collapsed when they are full
   const auto has_turned = [this](std::size_t b) { return window_ > 0 && held_[b].length > capacity_; };
   std::vector<Pages> turned;  // each takes its ring's place when all have room: what throws until then changes nothing
   for (int side = 0; side < 2; ++side)
@@ -60,6 +60,8 @@ void KvCache::added(int b, int length) {
   Held& held = held_[std::size_t(b)];
   held.length = length;
   held.from = std::max(held.from, length - capacity_);
+  if (window_ > 0 && length >= capacity_)
+    for (auto& side : sides_) side[std::size_t(b)].collapse();
 }
 
 bool KvCache::can_truncate(int b, int length) const {

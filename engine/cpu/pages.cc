@@ -1,9 +1,11 @@
 #include "engine/cpu/pages.h"
 
+#include <linux/mman.h>  // MADV_COLLAPSE
 #include <sys/mman.h>
 
 #include <cstdint>
 #include <new>
+#include <utility>
 
 namespace assay::cpu {
 
@@ -37,7 +39,7 @@ void Pages::grow(std::size_t bytes, bool huge) {
   bytes = up_to(kPage, bytes);
   if (bytes <= size_) return;
   huge = huge && bytes >= kHugePage;
-  std::byte* const grown = reserve(bytes, huge ? kHugePage : kPage);
+  std::byte* const grown = reserve(bytes, bytes >= kHugePage ? kHugePage : kPage);
   if (data_ != nullptr && ::mremap(data_, size_, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, grown) == MAP_FAILED) {
     ::munmap(grown, bytes);
     throw std::bad_alloc();
@@ -45,6 +47,12 @@ void Pages::grow(std::size_t bytes, bool huge) {
   if (huge) ::madvise(grown, bytes, MADV_HUGEPAGE);  // all of it: what two kinds of pages lie in could not be moved
   data_ = grown;
   size_ = bytes;
+  collapsed_ = false;
+}
+
+void Pages::collapse() {
+  if (std::exchange(collapsed_, true)) return;
+  if (const std::size_t whole = size_ / kHugePage * kHugePage; whole > 0) ::madvise(data_, whole, MADV_COLLAPSE);
 }
 
 }  // namespace assay::cpu

@@ -9,6 +9,8 @@
 #include <exception>
 #include <limits>
 #include <mutex>
+#include <thread>
+#include <vector>
 
 #include <omp.h>
 
@@ -167,6 +169,19 @@ class Team {
 /// microsecond on an idle machine, a time slice on a busy one.
 constexpr std::int64_t kWorthThreads = 1 << 19;
 
+/// run(thread, threads) on each of about so many threads.
+template <class Run>
+void on_threads(int threads, const Run& run) {
+#if defined(__SANITIZE_THREAD__)  // it does not see libgomp hand over work, and calls that a race
+  std::vector<std::jthread> others;
+  for (int t = 1; t < threads; ++t) others.emplace_back([&run, t, threads] { run(t, threads); });
+  run(0, threads);
+#else
+#pragma omp parallel num_threads(threads)
+  run(omp_get_thread_num(), omp_get_num_threads());
+#endif
+}
+
 /// Runs `body` on every thread of a team. Results do not depend on their number. What one of them throws (a tap that
 /// finds no memory), the others leave for where they would wait for it next, and it is thrown to the caller.
 /// @param most      the user's limit; 0: OpenMP's
@@ -184,13 +199,12 @@ void with_team(int most, std::int64_t work, OpClock* clock, const Body& body) {
     return;
   }
   Common common;
-#pragma omp parallel num_threads(threads)
-  {
+  on_threads(threads, [&](int thread, int of) {
     Team team;
-    team.thread = omp_get_thread_num();
-    team.threads = omp_get_num_threads();
+    team.thread = thread;
+    team.threads = of;
     team.common = &common;
-    team.clock = team.thread == 0 ? clock : nullptr;
+    team.clock = thread == 0 ? clock : nullptr;
     try {
       body(team);
     } catch (const Left&) {  // who left first says why
@@ -201,7 +215,7 @@ void with_team(int most, std::int64_t work, OpClock* clock, const Body& body) {
       }
       common.barrier.leave();
     }
-  }
+  });
   if (common.thrown) std::rethrow_exception(common.thrown);
 }
 

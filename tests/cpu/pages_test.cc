@@ -5,6 +5,9 @@
 
 #include <cstdint>
 #include <cstring>
+#include <fstream>
+#include <sstream>
+#include <string>
 
 namespace assay::cpu {
 namespace {
@@ -23,6 +26,21 @@ void expect_filled(const Pages& pages, std::size_t bytes, std::size_t size) {
   }
 }
 
+/// Bytes in huge pages of the mapping in which they lie.
+std::size_t huge_bytes(const Pages& pages) {
+  const auto at = reinterpret_cast<std::uintptr_t>(pages.data());
+  std::ifstream maps("/proc/self/smaps");
+  bool inside = false;
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t first = 0, last = 0;
+    char dash = 0;
+    if (std::istringstream range(line); range >> std::hex >> first >> dash >> last && dash == '-')
+      inside = first <= at && at < last;
+    if (inside && line.starts_with("AnonHugePages:")) return std::stoul(line.substr(14)) * 1024;
+  }
+  return 0;
+}
+
 TEST(Pages, GrowWithoutForgettingInEitherKind) {
   for (const bool huge : {false, true}) {
     Pages pages;
@@ -37,8 +55,23 @@ TEST(Pages, GrowWithoutForgettingInEitherKind) {
     const std::byte* const at = pages.data();
     pages.grow(3 * kMiB, huge);
     EXPECT_EQ(pages.data(), at) << "there was room";
-    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(at) % (huge ? 2 * kMiB : 4096), 0U);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(at) % (2 * kMiB), 0U);
   }
+}
+
+TEST(Pages, CollapseIntoHugeOnesWithoutForgetting) {
+  Pages pages;
+  constexpr std::size_t kSize = 5 * kMiB + 4096;
+  pages.grow(kSize);
+  fill(pages, 0, kSize);
+  EXPECT_EQ(huge_bytes(pages), 0U);
+  pages.collapse();
+  expect_filled(pages, kSize, kSize);
+  const std::size_t huge = huge_bytes(pages);
+  pages.grow(2 * kSize);  // whatever they lie in
+  expect_filled(pages, kSize, 2 * kSize);
+  if (huge == 0) GTEST_SKIP() << "this system collapses no pages";
+  EXPECT_EQ(huge, 4 * kMiB);
 }
 
 }  // namespace
