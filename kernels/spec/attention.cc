@@ -61,7 +61,7 @@ AttentionUnit attention_unit(const Attention& a, int index) {
 }
 
 int attention_chunks_of(int keys) {
-  return keys <= kKeysAlone ? 1 : (keys + 2 * kKeysOfChunk - 1) / (2 * kKeysOfChunk) * 2;
+  return keys <= kKeysAlone ? 1 : std::min(kMostChunks, (keys + 2 * kKeysOfChunk - 1) / (2 * kKeysOfChunk) * 2);
 }
 
 int attention_chunk_of(int keys) {

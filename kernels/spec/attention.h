@@ -65,8 +65,9 @@ struct AttentionUnit {
 AttentionUnit attention_unit(const Attention& a, int index);
 
 /// How engines choose `chunk`. Few queries are too little work to share out by tokens and heads: their keys are cut
-/// into chunks of at most kKeysOfChunk, unless they are no more than kKeysAlone.
-constexpr int kFewQueries = 4, kKeysOfChunk = 256, kKeysAlone = 96;
+/// into chunks of kKeysOfChunk, or longer ones where these would be more than kMostChunks, unless they are no more than
+/// kKeysAlone.
+constexpr int kFewQueries = 8, kKeysOfChunk = 256, kKeysAlone = 96, kMostChunks = 64;
 /// How many: one where more would cost threads a meeting and bring little, else an even number, so that two threads
 /// have as much to do. No fewer for more keys.
 int attention_chunks_of(int keys);

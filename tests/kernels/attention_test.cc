@@ -93,11 +93,12 @@ TEST(AttentionInBf16, ValuesOfFewerBitsAreWrong) {
 }
 
 TEST(AttentionChunks, AreOneOfFewKeysElseAnEvenNumberAndNoLongerThanTheyMayBe) {
-  for (int keys = 0, before = 1; keys < 5000; ++keys) {
+  for (int keys = 0, before = 1; keys < 40000; ++keys) {
     const int chunks = attention_chunks_of(keys), chunk = attention_chunk_of(keys);
     EXPECT_TRUE(chunks == 1 ? keys <= kKeysAlone : chunks % 2 == 0) << keys;
     EXPECT_GE(chunks, before) << keys;
-    EXPECT_LE(chunk, kKeysOfChunk) << keys;
+    EXPECT_LE(chunks, kMostChunks) << keys;
+    EXPECT_LE(chunk, std::max(kKeysOfChunk, (keys + kMostChunks - 1) / kMostChunks)) << keys;
     EXPECT_GE(chunk, 1) << keys;
     EXPECT_GE(chunk * chunks, keys);
     before = chunks;
