@@ -14,7 +14,7 @@ import numpy as np
 from gguf import GGMLQuantizationType as Q
 from transformers import AutoConfig
 
-from .gguf_cases import _metadata, _rope_freqs, gguf_name
+from .gguf_cases import _hyperparameters, _placeholder_tokens, _rope_freqs, gguf_name
 from .synthetic import BLOCKS, ROOT, blocks_of, tensors_of
 
 CHUNK = 1 << 21  # blocks of 32 values drawn at a time
@@ -39,7 +39,8 @@ def write(model, path):
     config, text = AutoConfig.for_model(**published).text_config, published["text_config"]
     beside = Path(f"{path}.part")
     writer = gguf.GGUFWriter(beside, "gemma4")
-    _metadata(writer, config, text)
+    _hyperparameters(writer, config, text)
+    _placeholder_tokens(writer, config)
     writer.add_token_merges(["t 0"])
     writer.add_tensor("rope_freqs.weight", _rope_freqs(text))
     for name, (shape, dtype, draw, exponent) in tensors_of(variant, form).items():
