@@ -1,5 +1,8 @@
 # Sourced by ./assay and the scripts beside this file. Expects $root.
 
+# What one clone has compiled another need not: ccache takes paths below $root as relative to it.
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+
 # needs WHAT: installs the Debian packages of ci/packages.txt for WHAT that are not there. Remembered in build/, so that a
 # warm start asks nobody.
 needs() {
