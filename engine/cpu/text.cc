@@ -71,6 +71,7 @@ Memory TextDecoder::make_memory() const {
 
 void TextDecoder::reset(Memory& memory, int batch) const {
   memory.sequence.clear();
+  memory.soft = {};
   for (KvCache& cache : memory.caches) cache.reset(batch);
 }
 
@@ -150,7 +151,8 @@ void TextDecoder::run(Rows<const std::int64_t> ids, Memory& memory, int logit_ro
   try {
     prepare(pass);
   } catch (...) {
-    memory.sequence.take_back();  // nothing has been computed: what was cached is still there
+    memory.sequence.take_back();                        // nothing has been computed: what was cached is still there
+    if (memory.sequence.keys() == 0) memory.soft = {};  // they came with this call
     throw;
   }
   try {

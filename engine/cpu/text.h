@@ -33,7 +33,7 @@ class TextDecoder {
   /// Runs a call's tokens, which memory.sequence already counts and memory.soft has been checked for. Rows that nobody
   /// asks for are not computed: behind the last layer that writes K/V only those whose logits are wanted, unless other
   /// taps are. Allocates nothing unless the call is longer than any before. Where that throws, memory is as before
-  /// the call; where a tap does, it has forgotten all.
+  /// the call, but for keys that its mask has hidden; where a tap does, it has forgotten all.
   /// @param logit_rows  of each batch row, at least 1
   /// @param clock       that ops are timed with, or none
   /// Source: Gemma4TextModel.forward, Gemma4ForCausalLM.forward (transformers 5.22.2).

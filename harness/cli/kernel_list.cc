@@ -93,11 +93,11 @@ Result<int> list_of_kernels(const KernelOptions& options) {
   ASSAY_TRY(selected, select_kernels(options.names, true));
   ASSAY_TRY(uses, uses_of(options, published_names()));
   std::vector<KernelRow> rows = kernel_rows();
-  std::erase_if(rows, [&](const KernelRow& row) {
-    return std::none_of(row.kernels.begin(), row.kernels.end(), [&](const Kernel* kernel) {
-      return std::find(selected.begin(), selected.end(), kernel) != selected.end();
+  for (KernelRow& row : rows)
+    std::erase_if(row.kernels, [&](const Kernel* kernel) {
+      return std::find(selected.begin(), selected.end(), kernel) == selected.end();
     });
-  });
+  std::erase_if(rows, [](const KernelRow& row) { return row.kernels.empty(); });
   if (options.json) {
     Json out = Json::array();
     for (const KernelRow& row : rows) out.push_back(json_of(row, uses));

@@ -118,6 +118,10 @@ TEST(Attend, ChunksOfAnyNumberOfKeysAreOneSoftmax) {
       expect_right(Call({keys}, tokens, 0), std::to_string(tokens) + " of " + std::to_string(keys));
 }
 
+TEST(Attend, ManyKeysMakeLongerChunksNotMore) {
+  expect_right(Call({kernels::kMostChunks * kernels::kKeysOfChunk + 300}, kFewQueries, 0), "more than the most chunks");
+}
+
 TEST(Attend, ARingThatHasTurnedRoundIsReadInOrder) {
   for (const int window : {100, 300}) expect_right(Call({701}, 2, window), "window " + std::to_string(window));
 }

@@ -1,4 +1,4 @@
-// A session opened with an instruction set keeps its kernels, and leaves dispatch as it was.
+// A session opened with an instruction set keeps its kernels, and leaves dispatch without a limit.
 #include <gtest/gtest.h>
 
 #include <limits>

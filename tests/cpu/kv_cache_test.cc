@@ -6,6 +6,7 @@
 #include <new>
 #include <vector>
 
+#include "huge_bytes.h"
 #include "kernels/registry.h"
 #include "kernels/spec/narrow.h"
 
@@ -111,6 +112,24 @@ TEST(KvCache, CanGoBackAsFarAsAWindowAndADraftersOneMoreKeyAreThere) {
   add(cache, 0, 250, 260);
   expect_held(cache, 0, 250 - kWindow - 1, 260);
   EXPECT_FALSE(cache.can_truncate(0, 300 - KvCache::kSpare - 1)) << "what the ring has lost does not come back";
+}
+
+TEST(KvCache, RingsLieInHugePagesOnceTheyAreFull) {
+  constexpr int kWide = 1024, kLong = 1000;  // a side of 4 MiB
+  KvCache cache(kWide, kLong, kernels::Format::fp32, nullptr);
+  cache.reset(1);
+  cache.reserve(4 * kLong, 1);
+  const std::vector<float> row(kWide, 1);
+  const auto add_one = [&](int n) {
+    cache.store(0, n, row.data(), row.data());
+    cache.added(0, n + 1);
+  };
+  for (int n = 0; n < cache.capacity() - 1; ++n) add_one(n);
+  if (huge_bytes(cache.keys(0)) > 0) GTEST_SKIP() << "this system gives huge pages unasked";
+  add_one(cache.capacity() - 1);
+  if (huge_bytes(cache.keys(0)) == 0) GTEST_SKIP() << "this system collapses no pages";
+  EXPECT_GE(huge_bytes(cache.keys(0)), std::size_t{4} << 20);
+  EXPECT_GE(huge_bytes(cache.values(0)), std::size_t{4} << 20);
 }
 
 TEST(KvCache, KeepsWhatItsFormatLeaves) {

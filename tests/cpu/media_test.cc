@@ -7,6 +7,7 @@
 
 #include "base/tolerance.h"
 #include "engine/cpu/engine.h"
+#include "engine/cpu/text.h"
 #include "model_of_test.h"
 #include "reference/reference.h"
 
@@ -59,6 +60,17 @@ TEST(CpuMedia, ARowsPlaceholdersTakeItsOwnImagesWhereverACallIsCut) {
     for (std::size_t i = 0; i < values.size(); ++i)
       ASSERT_NEAR(actual.at(tap)[i], values[i], allowed.atol + allowed.rtol * std::abs(values[i])) << tap << ", " << i;
   }
+}
+
+TEST(CpuMedia, WhatAPromptHasLeftOfItsMediaIsForgottenWithIt) {
+  TextDecoder decoder = TextDecoder::open(media_checkpoint(), {.threads = 1}).value();
+  const Plan& plan = decoder.plan();
+  Memory memory = decoder.make_memory();
+  memory.soft.give(SoftTokens::image, std::vector<float>(std::size_t(plan.hidden)), plan.hidden);
+  const std::vector<std::int64_t> two(2, plan.placeholders.image.value());
+  EXPECT_FALSE(memory.soft.check(plan, two)) << "one is there";
+  decoder.reset(memory, 2);
+  EXPECT_TRUE(memory.soft.check(plan, two)) << "none is: these are words that were generated";
 }
 
 }  // namespace

@@ -5,9 +5,8 @@
 
 #include <cstdint>
 #include <cstring>
-#include <fstream>
-#include <sstream>
-#include <string>
+
+#include "huge_bytes.h"
 
 namespace assay::cpu {
 namespace {
@@ -24,21 +23,6 @@ void expect_filled(const Pages& pages, std::size_t bytes, std::size_t size) {
     std::memcpy(&was, pages.data() + at, sizeof was);
     ASSERT_EQ(was, at < bytes ? at : 0) << "at " << at;
   }
-}
-
-/// Bytes in huge pages of the mapping in which they lie.
-std::size_t huge_bytes(const Pages& pages) {
-  const auto at = reinterpret_cast<std::uintptr_t>(pages.data());
-  std::ifstream maps("/proc/self/smaps");
-  bool inside = false;
-  for (std::string line; std::getline(maps, line);) {
-    std::uintptr_t first = 0, last = 0;
-    char dash = 0;
-    if (std::istringstream range(line); range >> std::hex >> first >> dash >> last && dash == '-')
-      inside = first <= at && at < last;
-    if (inside && line.starts_with("AnonHugePages:")) return std::stoul(line.substr(14)) * 1024;
-  }
-  return 0;
 }
 
 TEST(Pages, GrowWithoutForgettingInEitherKind) {
@@ -64,14 +48,14 @@ TEST(Pages, CollapseIntoHugeOnesWithoutForgetting) {
   constexpr std::size_t kSize = 5 * kMiB + 4096;
   pages.grow(kSize);
   fill(pages, 0, kSize);
-  EXPECT_EQ(huge_bytes(pages), 0U);
+  if (huge_bytes(pages.data()) > 0) GTEST_SKIP() << "this system gives huge pages unasked";
   pages.collapse();
   expect_filled(pages, kSize, kSize);
-  const std::size_t huge = huge_bytes(pages);
+  const std::size_t huge = huge_bytes(pages.data());
   pages.grow(2 * kSize);  // whatever they lie in
   expect_filled(pages, kSize, 2 * kSize);
   if (huge == 0) GTEST_SKIP() << "this system collapses no pages";
-  EXPECT_EQ(huge, 4 * kMiB);
+  EXPECT_GE(huge, 4 * kMiB);
 }
 
 }  // namespace

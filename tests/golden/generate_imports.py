@@ -1,4 +1,5 @@
 """Every name that a module of golden/generate takes from another is there: no test runs those that need transformers.
+Names alone: not how they are called.
 
 python3 generate_imports.py FOLDER
 """
@@ -16,7 +17,8 @@ def defined(tree):
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             names.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
         else:
-            names.update(part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store))
+            names.update(part.id for part in ast.walk(node)
+                         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store))
     return names
 
 
@@ -25,6 +27,9 @@ missing = []
 for name, tree in modules.items():
     for node in ast.walk(tree):
         if not isinstance(node, ast.ImportFrom) or node.level != 1:
+            continue
+        if node.module and node.module not in modules:
+            missing.append(f"{name}.py:{node.lineno}: no module {node.module}")
             continue
         there = defined(modules[node.module]) if node.module else set(modules) | defined(modules["__init__"])
         missing += [f"{name}.py:{node.lineno}: {node.module or '.'} has no {alias.name}" for alias in node.names

@@ -1,0 +1,26 @@
+// What the system says of pages that a test looks at. Not here: tests.
+#pragma once
+
+#include <cstdint>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+namespace assay::cpu {
+
+/// Bytes in huge pages of the mapping that p lies in.
+inline std::size_t huge_bytes(const void* p) {
+  const auto at = reinterpret_cast<std::uintptr_t>(p);
+  std::ifstream maps("/proc/self/smaps");
+  bool inside = false;
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t first = 0, last = 0;
+    char dash = 0;
+    if (std::istringstream range(line); range >> std::hex >> first >> dash >> last && dash == '-')
+      inside = first <= at && at < last;
+    if (inside && line.starts_with("AnonHugePages:")) return std::stoul(line.substr(14)) * 1024;
+  }
+  return 0;
+}
+
+}  // namespace assay::cpu
