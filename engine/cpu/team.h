@@ -32,15 +32,14 @@ class Barrier {
       go_on(turn + 1);
       return true;
     }
-    std::uint32_t now = turn;
     for (int spin = 0; spin < kSpins; ++spin) {
-      if ((now = turn_.load(std::memory_order_acquire)) != turn) return now != kLeft;
+      if (const std::uint32_t now = turn_.load(std::memory_order_acquire); now != turn) return now != kLeft;
 #if defined(__x86_64__)
       __builtin_ia32_pause();
 #endif
     }
-    while ((now = turn_.load(std::memory_order_acquire)) == turn) turn_.wait(turn, std::memory_order_acquire);
-    return now != kLeft;
+    for (;; turn_.wait(turn, std::memory_order_acquire))
+      if (const std::uint32_t now = turn_.load(std::memory_order_acquire); now != turn) return now != kLeft;
   }
   /// The calling thread comes here no more: who waits, or will, is sent away.
   void leave() { go_on(kLeft); }
