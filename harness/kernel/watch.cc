@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <sys/wait.h>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace assay {
@@ -89,7 +90,7 @@ Result<fs::path> source_of(const Kernel& kernel, const fs::path& tree) {
   const std::string op(kernels::info(kernel.op).name), format(kernels::name(kernel.format)),
       acts(kernels::name(kernel.acts));
   const fs::path folder = tree / "kernels" / "cpu" / std::string(kernels::name(kernel.isa));
-  for (const std::string& stem : {op + "_" + format + "_" + acts, op + "_" + acts, op})
+  for (const std::string& stem : {fmt::format("{}_{}_{}", op, format, acts), fmt::format("{}_{}", op, acts), op})
     if (fs::exists(folder / (stem + ".cc"))) return folder / (stem + ".cc");
   return fail({Failure::io, folder.string(), "", "the source of " + std::string(kernel.name), "none"});
 }
