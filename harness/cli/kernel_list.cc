@@ -1,6 +1,7 @@
 // `assay kernel list`: what kernels there are, what dispatch takes, where gaps are; at which shapes models call them.
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -91,7 +92,11 @@ void print_shapes(const std::vector<KernelRow>& rows, const std::vector<KernelUs
 Result<int> list_of_kernels(const KernelOptions& options) {
   ASSAY_CHECK(force_isa(options));
   ASSAY_TRY(selected, select_kernels(options.names, true));
-  ASSAY_TRY(uses, uses_of(options, published_names()));
+  std::vector<KernelUse> uses;
+  if (options.json || options.shapes) {
+    ASSAY_TRY(found, uses_of(options, published_names()));
+    uses = std::move(found);
+  }
   std::vector<KernelRow> rows = kernel_rows();
   for (KernelRow& row : rows)
     std::erase_if(row.kernels, [&](const Kernel* kernel) {
