@@ -32,29 +32,28 @@ struct Fp32 {
     std::memcpy(out, row + std::size_t(first) * 4, std::size_t(count) * 4);
   }
 };
-struct Bf16 {
+/// Floats of 16 bits, each widened by itself.
+template <float (*kWiden)(std::uint16_t bits)>
+struct Halves {
   static constexpr int kBlock = 32, kGroups = 0;
   static std::size_t bytes(int cols) { return std::size_t(cols) * 2; }
   static void values(const std::byte* row, int first, int count, float, float* out) {
     for (int i = 0; i < count; ++i) {
       std::uint16_t bits;
       std::memcpy(&bits, row + std::size_t(first + i) * 2, 2);
-      out[i] = widen_bits(std::uint32_t{bits} << 16);
+      out[i] = kWiden(bits);
     }
   }
 };
-struct F16 {
-  static constexpr int kBlock = 32, kGroups = 0;
-  static std::size_t bytes(int cols) { return std::size_t(cols) * 2; }
-  static void values(const std::byte* row, int first, int count, float, float* out) {
-    for (int i = 0; i < count; ++i) {
-      std::uint16_t bits;
-      std::memcpy(&bits, row + std::size_t(first + i) * 2, 2);
-      const bool finite = (bits & 0x7c00U) != 0x7c00U;
-      out[i] = finite ? widen_half(bits) : widen_bits((bits & 0x8000U) << 16 | 0x7f800000U | (bits & 0x3ffU) << 13);
-    }
-  }
-};
+inline float widen_bf16(std::uint16_t bits) { return widen_bits(std::uint32_t{bits} << 16); }
+/// All of binary16, infinities and NaN too.
+inline float widen_f16(std::uint16_t bits) {
+  const bool finite = (bits & 0x7c00U) != 0x7c00U;
+  return finite ? widen_half(bits) : widen_bits((bits & 0x8000U) << 16 | 0x7f800000U | (bits & 0x3ffU) << 13);
+}
+using Bf16 = Halves<widen_bf16>;
+using F16 = Halves<widen_f16>;
+
 /// Formats with integers: kGroups scales in a block of activations, each for 32 / kGroups values.
 template <class Self>
 struct Integers {
