@@ -6,7 +6,6 @@
 #include <bit>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/files.h"
+#include "base/memory.h"
 #include "base/sha256.h"
 #include "base/widen.h"
 #include "model/mapped_file.h"
@@ -277,15 +277,6 @@ Bytes open_cached(const fs::path& file, std::span<const SyntheticTensor> tensors
   const std::span<const std::byte> tail = (*mapped)->bytes().last(record.size());
   if (std::memcmp(tail.data(), record.data(), record.size()) != 0) return nullptr;
   return samples_agree(tensors, places, seed, (*mapped)->bytes()) ? *mapped : nullptr;
-}
-
-/// What the system can give without swapping; nothing where it does not say.
-std::optional<std::size_t> available_memory() {
-  std::ifstream info("/proc/meminfo");
-  std::string key;
-  for (std::size_t kibibytes = 0; info >> key >> kibibytes; info.ignore(64, '\n'))
-    if (key == "MemAvailable:") return kibibytes * 1024;
-  return std::nullopt;
 }
 
 /// Memory of no file; MappedFile gives it back.

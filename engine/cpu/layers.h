@@ -71,6 +71,7 @@ class Layers {
   void run(const Team& team, Passage& passage) const;
 
   const TextBuffers& buffers() const { return buffers_; }
+  std::vector<Matrix*> matrices() { return dense_matrices(weights_); }
   const KernelTable& kernels() const { return kernels_; }
   const Plan& plan() const { return plan_; }
   const Options& options() const { return options_; }

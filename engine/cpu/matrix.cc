@@ -38,6 +38,7 @@ template <class T>
 void own(Matrix& matrix, std::vector<T> values) {
   const auto kept = std::make_shared<const std::vector<T>>(std::move(values));
   matrix.w.data = std::as_bytes(std::span(*kept)).data();
+  matrix.bytes = std::as_bytes(std::span(*kept)).size();
   matrix.keep = kept;
 }
 
@@ -61,13 +62,16 @@ std::optional<Format> stored_format(const Tensor& tensor, int cols) {
 
 Matrix Matrix::part(int i) const {
   Matrix at = *this;
-  at.w.data += std::size_t(i) * std::size_t(w.rows) * kernels::row_bytes(format, w.cols);
+  const std::size_t before = std::size_t(i) * std::size_t(w.rows) * kernels::row_bytes(format, w.cols);
+  at.w.data += before;
+  at.bytes -= before;
   return at;
 }
 
 Result<Matrix> make_matrix(const Tensor& tensor, int rows, int cols, Acts acts) {
   Matrix matrix;
   matrix.w = {tensor.bytes.data(), rows, cols, tensor.scale.value_or(1)};
+  matrix.bytes = tensor.bytes.size();
   matrix.keep = tensor.keep;
   if (const auto format = stored_format(tensor, cols)) {
     matrix.format = *format;

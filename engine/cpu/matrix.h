@@ -39,6 +39,7 @@ struct Matrix {
   kernels::spec::clamp::Fn* clamp = nullptr;
   std::vector<float> bias;              ///< [rows], or empty
   std::optional<Bounds> input, output;  ///< of towers' clipped linears
+  std::size_t bytes = 0;                ///< at w.data, those of the matrices behind this one included
   std::shared_ptr<const void> keep;     ///< of the bytes
 
   bool empty() const { return w.data == nullptr; }

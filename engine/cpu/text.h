@@ -32,7 +32,8 @@ class TextDecoder {
   void reset(Memory& memory, int batch) const;
   /// Runs a call's tokens, which memory.sequence already counts and memory.soft has been checked for. Rows that nobody
   /// asks for are not computed: behind the last layer that writes K/V only those whose logits are wanted, unless other
-  /// taps are. Allocates nothing unless the call is longer than any before. Where that throws, memory is as before
+  /// taps are. Allocates nothing unless the call is longer than
+  /// any before, or the one that has weights copied (Options::placement). Where that throws, memory is as before
   /// the call, but for keys that its mask has hidden; where a tap does, it has forgotten all.
   /// @param logit_rows  of each batch row, at least 1
   /// @param clock       that ops are timed with, or none
@@ -50,6 +51,7 @@ class TextDecoder {
 
   TextDecoder(TextWeights weights, Layers layers) : weights_(std::move(weights)), layers_(std::move(layers)) {}
 
+  void place_weights();
   void prepare(Pass& pass);
   void compute(Pass& pass, OpClock* clock);
   void plan_pieces(const Sequence& sequence, int batch, int tokens);
@@ -62,6 +64,7 @@ class TextDecoder {
   TextWeights weights_;
   Layers layers_;
   kernels::spec::gather::Fn *gather_ = nullptr, *gather_ple_ = nullptr;
+  int decoded_ = 0;        ///< calls of few rows
   bool sideways_ = false;  ///< whether some layer lets image rows see keys to their right
 
   Pages head_;

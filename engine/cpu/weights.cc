@@ -53,6 +53,15 @@ LayerWeights load_layer(Loader& loader, const LayerPlan& plan, int hidden, std::
 
 }  // namespace
 
+std::vector<Matrix*> dense_matrices(std::vector<LayerWeights>& layers) {
+  std::vector<Matrix*> all;
+  for (LayerWeights& w : layers)
+    for (Matrix* matrix : {&w.q_proj, &w.k_proj, &w.v_proj, &w.o_proj, &w.gate_proj, &w.up_proj, &w.down_proj,
+                           &w.per_layer_input_gate, &w.per_layer_projection, &w.router_proj})
+      if (!matrix->empty()) all.push_back(matrix);
+  return all;
+}
+
 std::int64_t work_of_an_op(const std::vector<LayerWeights>& layers) {
   constexpr std::int64_t kOps = 16;  // between barriers of a layer
   std::int64_t work = 0;

@@ -33,6 +33,8 @@ struct TextWeights {
   std::vector<float> per_layer_projection_norm, norm;
 };
 
+/// Those that every token is multiplied by. Not experts: a token reads a few of them.
+std::vector<Matrix*> dense_matrices(std::vector<LayerWeights>& layers);
 /// Multiply-adds of a token and a layer's op, on average.
 std::int64_t work_of_an_op(const std::vector<LayerWeights>& layers);
 /// Failures of this and the next stay in the loader.

@@ -1,5 +1,6 @@
 #include "harness/engines/engines.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <string>
@@ -32,7 +33,7 @@ struct CpuOption {
   bool (*take)(std::string_view value, cpu::Options& options);
 };
 
-constexpr std::array<CpuOption, 5> kCpuOptions = {{
+constexpr std::array<CpuOption, 6> kCpuOptions = {{
     {{"acts", "fp32, bf16 or int8", "What activations are rounded to before a matrix multiplies them"},
      [](std::string_view value, cpu::Options& options) {
        const auto acts = kernels::parse_acts(value);
@@ -52,6 +53,15 @@ constexpr std::array<CpuOption, 5> kCpuOptions = {{
                                      *format == kernels::Format::q8_0);
        if (known) options.kv = *format;
        return known;
+     }},
+    {{"pages", "auto, mapped or huge",
+      "Read weights from the file's pages or from copies in huge ones; auto: copies, after 16 tokens, where those are "
+      "faster and memory for both is free"},
+     [](std::string_view value, cpu::Options& options) {
+       constexpr std::array<std::string_view, 3> kNames = {"auto", "mapped", "huge"};
+       const auto found = std::ranges::find(kNames, value);
+       options.placement = cpu::Placement(found - kNames.begin());
+       return found != kNames.end();
      }},
     {{"threads", "1 to 1024", "Most threads; else OMP_NUM_THREADS or a thread a core"},
      [](std::string_view value, cpu::Options& options) {

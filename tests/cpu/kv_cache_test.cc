@@ -6,9 +6,9 @@
 #include <new>
 #include <vector>
 
-#include "huge_bytes.h"
 #include "kernels/registry.h"
 #include "kernels/spec/narrow.h"
+#include "mapping_bytes.h"
 
 namespace assay::cpu {
 namespace {

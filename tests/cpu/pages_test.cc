@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "huge_bytes.h"
+#include "mapping_bytes.h"
 
 namespace assay::cpu {
 namespace {

@@ -8,8 +8,8 @@
 
 namespace assay::cpu {
 
-/// Bytes in huge pages of the mapping that p lies in.
-inline std::size_t huge_bytes(const void* p) {
+/// A number of bytes that the system keeps of the mapping that p lies in. @param key  of proc(5)'s smaps: `Rss`
+inline std::size_t mapping_bytes(const void* p, const std::string& key) {
   const auto at = reinterpret_cast<std::uintptr_t>(p);
   std::ifstream maps("/proc/self/smaps");
   bool inside = false;
@@ -18,9 +18,12 @@ inline std::size_t huge_bytes(const void* p) {
     char dash = 0;
     if (std::istringstream range(line); range >> std::hex >> first >> dash >> last && dash == '-')
       inside = first <= at && at < last;
-    if (inside && line.starts_with("AnonHugePages:")) return std::stoul(line.substr(14)) * 1024;
+    if (inside && line.starts_with(key + ":")) return std::stoul(line.substr(key.size() + 1)) * 1024;
   }
   return 0;
 }
+
+/// Bytes in huge pages of the mapping that p lies in, which is memory of no file.
+inline std::size_t huge_bytes(const void* p) { return mapping_bytes(p, "AnonHugePages"); }
 
 }  // namespace assay::cpu
