@@ -47,6 +47,8 @@ def write(model, path):
         if name.startswith("model."):  # towers
             continue
         values = packed(name, shape, dtype, draw, exponent)
+        if dtype == "BF16" and len(shape) == 1:  # as llama.cpp's converter has them: it adds no other vectors
+            values, dtype = (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32), "F32"
         if dtype == "F32":
             writer.add_tensor(gguf_name(name), values.view(np.float32))
         else:
