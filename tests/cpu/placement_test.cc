@@ -163,8 +163,8 @@ TEST(Placement, ASessionThatDecodesMovesItsWeightsOnceAndAnswersTheSame) {
   const Checkpoint checkpoint = wide_checkpoint(cache.path());
   const void* const gate = checkpoint.tensor("layers.0.mlp.gate_proj.weight").value().bytes.data();
   const auto mapped = cpu_engine({.placement = Placement::mapped}).open(checkpoint).value();
-  std::vector<std::vector<float>> expected;
-  for (int t = 0; t < 20; ++t) expected.push_back(run(*mapped, t + 3, t == 0 ? Cache::fresh : Cache::extend));
+  std::vector<std::vector<float>> expected(20);
+  for (int t = 0; t < 20; ++t) expected[t] = run(*mapped, t + 3, t == 0 ? Cache::fresh : Cache::extend);
 
   const auto copied = cpu_engine({.placement = Placement::copied}).open(checkpoint).value();
   EXPECT_LE(mapping_bytes(gate, "Rss"), 8 * kMiB) << "opened from copies";
