@@ -1,6 +1,6 @@
-/* An engine as a shared library: `./assay verify --engine-lib FILE.so`. Plain C, so that any language can export it. The
-   verbs are those of docs/ENGINE_PROTOCOL.md, which says what tensors hold; this is their form without files. assay loads
-   the library in a process of its own: a crash or a hang is a verdict. Example: examples/embed.c. */
+/* An engine as a shared library: `./assay verify --engine-lib FILE.so`. Plain C, so that any language can export it.
+   The verbs are those of docs/ENGINE_PROTOCOL.md, which says what tensors hold; this is their form without files. assay
+   loads the library in a process of its own: a crash or a hang is a verdict. Example: examples/embed.c. */
 #ifndef ASSAY_ENGINE_H
 #define ASSAY_ENGINE_H
 
@@ -42,13 +42,13 @@ typedef struct {
 } assay_taps;
 
 typedef struct {
-  int32_t abi;             /* ASSAY_ENGINE_ABI */
-  const char* name;        /* letters, digits, - _ . + = */
-  const char* version;     /* may be empty */
-  const char* arithmetic;  /* fp32, bf16, fp16, int8 */
-  const char* taps;        /* patterns with a space between them: "text.embed text.layer.*.out" */
-  const char* logits;      /* all, last, none */
-  int32_t cache, batch;    /* 1 or 0 */
+  int32_t abi;            /* ASSAY_ENGINE_ABI */
+  const char* name;       /* letters, digits, - _ . + = */
+  const char* version;    /* may be empty */
+  const char* arithmetic; /* fp32, bf16, fp16, int8 */
+  const char* taps;       /* patterns with a space between them: "text.embed text.layer.*.out" */
+  const char* logits;     /* all, last, none */
+  int32_t cache, batch;   /* 1 or 0 */
   /* A session on a checkpoint directory, or NULL and a text that stays good. */
   void* (*open)(const char* checkpoint, const char** error);
   int32_t (*forward)(void* session, const assay_call* call, const assay_taps* taps, const char** error);

@@ -1,5 +1,5 @@
-// What becomes of a run of verify, or of merge: the files that --json, --junit and --markdown ask for, the terminal, the
-// exit code. Not here: the reports' forms (reports/).
+// What becomes of a run of verify, or of merge: the files that --json, --junit and --markdown ask for, the terminal,
+// the exit code. Not here: the reports' forms (reports/).
 #pragma once
 
 #include <string>

@@ -42,7 +42,8 @@ TEST(Rounded, EveryTapHoldsNumbersOfTheType) {
         EXPECT_NE(values, exact.at(name)) << name;
         if (name.find("router") != std::string::npos) continue;  // fp32 in transformers too
         for (const float value : values)
-          ASSERT_EQ(value, to == Rounding::bf16 ? widen_bf16(narrow_bf16(value)) : widen_f16(narrow_f16(value))) << name;
+          ASSERT_EQ(value, to == Rounding::bf16 ? widen_bf16(narrow_bf16(value)) : widen_f16(narrow_f16(value)))
+              << name;
       }
     }
   }
