@@ -32,9 +32,9 @@ class TextDecoder {
   void reset(Memory& memory, int batch) const;
   /// Runs a call's tokens, which memory.sequence already counts and memory.soft has been checked for. Rows that nobody
   /// asks for are not computed: behind the last layer that writes K/V only those whose logits are wanted, unless other
-  /// taps are. Allocates nothing unless the call is longer than
-  /// any before, or the one that has weights copied (Options::placement). Where that throws, memory is as before
-  /// the call, but for keys that its mask has hidden; where a tap does, it has forgotten all.
+  /// taps are. Allocates nothing unless the call is longer than any before, or the one that has weights copied
+  /// (Options::placement). Where that throws, memory is as before the call, but for keys that its mask has hidden;
+  /// where a tap does, it has forgotten all.
   /// @param logit_rows  of each batch row, at least 1
   /// @param clock       that ops are timed with, or none
   /// Source: Gemma4TextModel.forward, Gemma4ForCausalLM.forward (transformers 5.22.2).

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/cpu/text.h"
+#include "logits.h"
 #include "model_of_test.h"
 
 namespace {
@@ -76,20 +77,13 @@ TEST(Allocation, ATokenTakesNone) {
           << kernels::name(acts) << ", K/V in " << kernels::name(kv);
 }
 
-class AllLogits : public TapSink {
- public:
-  explicit AllLogits(int layers) : TapSink(layers) { want({Tap::logits, -1}); }
-  void take(TapId, Rows<const float> rows) override { values.assign(rows.all().begin(), rows.all().end()); }
-  std::vector<float> values;
-};
-
 /// A decoder of its own: nothing has grown yet.
 struct Decoding {
   TextDecoder decoder = TextDecoder::open(test_checkpoint(), {.threads = 1}).value();
   Memory memory = decoder.make_memory();
 
   std::vector<float> behind(const std::vector<std::int64_t>& ids) {
-    AllLogits logits(int(decoder.plan().layers.size()));
+    Logits logits(decoder.plan());
     const Forward call{.ids = {ids.data(), 1, int(ids.size())}, .cache = Cache::extend};
     if (memory.sequence.batch() == 0) decoder.reset(memory, 1);
     if (memory.sequence.extend(call)) decoder.run(call.ids, memory, call.ids.cols, logits);

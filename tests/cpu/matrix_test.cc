@@ -16,6 +16,7 @@
 #include "engine/cpu/engine.h"
 #include "engine/cpu/weights.h"
 #include "kernels/guarded.h"
+#include "logits.h"
 #include "model_of_test.h"
 #include "reference/reference.h"
 
@@ -49,13 +50,6 @@ std::vector<float> row(const Matrix& matrix, int r) {
   kernels::dequantize(matrix.format, matrix.row(r), matrix.w.scale, values);
   return values;
 }
-
-class Logits : public TapSink {
- public:
-  explicit Logits(const Plan& plan) : TapSink(deepest(plan)) { want({Tap::logits, -1}); }
-  void take(TapId, Rows<const float> rows) override { values.assign(rows.all().begin(), rows.all().end()); }
-  std::vector<float> values;
-};
 
 std::vector<float> logits_of(const Engine& engine, const Checkpoint& checkpoint) {
   const auto session = engine.open(checkpoint).value();

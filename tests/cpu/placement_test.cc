@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "engine/cpu/engine.h"
 #include "engine/cpu/pages.h"
+#include "logits.h"
 #include "mapping_bytes.h"
 #include "model/mapped_file.h"
 #include "model_of_test.h"
@@ -24,6 +25,13 @@ namespace assay::cpu {
 namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
+
+bool system_gives_huge_pages() {
+  Pages probe;
+  probe.grow(4 * kMiB, true);
+  std::memset(probe.data(), 1, probe.size());
+  return huge_bytes(probe.data()) > 0;
+}
 
 /// Written as a download is: a little at a time, which leaves it in small pages.
 void write_slowly(const std::filesystem::path& file, std::span<const std::byte> bytes) {
@@ -96,10 +104,7 @@ TEST(Placement, GivesBackTheFilesPagesAndReadsFromHugeOnes) {
   place(all, Placement::copied);
   EXPECT_LE(mapping_bytes(file->bytes().data(), "Rss"), kMiB);
   EXPECT_TRUE(same_bytes(matrix, file->bytes().first(matrix.bytes)));
-  Pages probe;
-  probe.grow(4 * kMiB, true);
-  std::memset(probe.data(), 1, probe.size());
-  if (huge_bytes(probe.data()) == 0) GTEST_SKIP() << "this system has no huge pages";
+  if (!system_gives_huge_pages()) GTEST_SKIP() << "this system has no huge pages";
   EXPECT_GE(huge_bytes(matrix.w.data), 8 * kMiB);
 }
 
@@ -130,13 +135,6 @@ TEST(Placement, LeavesMemoryOfNoFileWhereItIs) {
     EXPECT_EQ(std::accumulate(values.begin(), values.end(), 0.0), double(values.size())) << "nothing is given back";
   }
 }
-
-class Logits : public TapSink {
- public:
-  explicit Logits(const Plan& plan) : TapSink(deepest(plan)) { want({Tap::logits, -1}); }
-  void take(TapId, Rows<const float> rows) override { values.assign(rows.all().begin(), rows.all().end()); }
-  std::vector<float> values;
-};
 
 std::vector<float> run(Session& session, std::int64_t id, Cache cache) {
   Logits logits(session.plan());
@@ -185,10 +183,7 @@ TEST(Placement, ASessionThatDecodesMovesItsWeightsOnceAndAnswersTheSame) {
   const std::size_t huge = mapping_bytes(same_gate, "FilePmdMapped") + mapping_bytes(same_gate, "ShmemPmdMapped");
   if (huge > 0) GTEST_SKIP() << "the file lies in huge pages";
   if (available_memory().value_or(0) < 256 * kMiB) GTEST_SKIP() << "no memory for both";
-  Pages probe;
-  probe.grow(4 * kMiB, true);
-  std::memset(probe.data(), 1, probe.size());
-  if (huge_bytes(probe.data()) == 0) GTEST_SKIP() << "this system has no huge pages";
+  if (!system_gives_huge_pages()) GTEST_SKIP() << "this system has no huge pages";
   EXPECT_LE(mapping_bytes(same_gate, "Rss"), 8 * kMiB) << "moved";
 }
 

@@ -11,6 +11,7 @@
 #include "engine/cpu/engine.h"
 #include "kernels/isa.h"
 #include "kernels/registry.h"
+#include "logits.h"
 #include "model_of_test.h"
 #include "reference/reference.h"
 
@@ -18,13 +19,6 @@ namespace assay::cpu {
 namespace {
 
 using Ids = std::vector<std::int64_t>;
-
-class Logits : public TapSink {
- public:
-  explicit Logits(const Plan& plan) : TapSink(deepest(plan)) { want({Tap::logits, -1}); }
-  void take(TapId, Rows<const float> rows) override { values.assign(rows.all().begin(), rows.all().end()); }
-  std::vector<float> values;
-};
 
 Ids ids_of(int count, int seed = 1) {
   Ids ids;
